@@ -1,0 +1,2 @@
+// Package authsvc is described in README.md.
+package authsvc

@@ -1,0 +1,2 @@
+// Package gatewaymqtt is described in README.md.
+package gatewaymqtt

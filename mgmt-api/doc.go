@@ -1,0 +1,2 @@
+// Package mgmtapi is described in README.md.
+package mgmtapi

@@ -1,0 +1,2 @@
+// Package router is described in README.md.
+package router

@@ -1,0 +1,2 @@
+// Package sessionstore is described in README.md.
+package sessionstore
