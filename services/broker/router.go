@@ -24,7 +24,7 @@ const (
 	FromRetained            // outbox of a retained partition: delayed messages
 )
 
-// Publish is one message of a source. Seq rises by one per publish of the source, QoS 0 included, without gaps.
+// Publish is one message of a source. Seq rises with every publish of the source; there are gaps where QoS 0 publishes were given up after a broken stream.
 type Publish struct {
 	Seq   uint64
 	Msg   *Message

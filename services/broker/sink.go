@@ -6,7 +6,7 @@ import "context"
 //
 // Contract. Deliveries of one source come in the order of their sequence numbers, with gaps (what did not match).
 // A durable sink (session, retained) keeps a cursor per source: what is not above it is a duplicate and is answered OK, but only when the record
-// that moved the cursor is durable (rule N5). A delivery with a topic epoch lower than one seen for that topic partition ends the stream with KindStale (rule N10).
+// that moved the cursor is durable (rule N5). A gateway keeps the same cursors in memory, so that a router's fail-over repeats nothing. A delivery with a topic epoch lower than one seen for that topic partition ends the stream with KindStale (rule N10).
 type Sink interface {
 	// OpenDeliver opens a stream for one (topic partition, destination). Errors: KindNotOwner, KindUnavailable, KindStale.
 	OpenDeliver(ctx context.Context, o DeliverOpen, acks func([]DeliverAck)) (DeliverStream, error)

@@ -1,0 +1,240 @@
+package route
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pando-mq/pando/services/broker"
+)
+
+const (
+	maxBatchItems = 256
+	maxBatchBytes = 64 << 10
+	windowBytes   = 4 << 20 // sent and not yet answered, per lane
+	retryFloor    = 20 * time.Millisecond
+	retryCeiling  = time.Second
+)
+
+// item is one publish in a lane, from its acceptance to its answer.
+type item struct {
+	pub  broker.Publish
+	size int
+	done func(broker.PublishAck)
+}
+
+// lane is the queue of one topic partition.
+//
+//	queue: [ sent and unanswered | not yet sent ]
+//	         0 .. sent             sent .. len
+type lane struct {
+	p     *Publisher
+	topic int
+
+	mu       sync.Mutex
+	queue    []item
+	sent     int
+	sentSize int
+	next     uint64 // sequence number of the next publish
+	number   uint64 // of the newest stream
+	stream   broker.PublishStream
+	pumping  bool // one goroutine is sending
+	serving  bool // the goroutine that keeps a stream open runs
+}
+
+// add queues one publish under the next number, or under seq if that is not 0.
+func (l *lane) add(seq uint64, msg *broker.Message, share *broker.Share, size int, done func(broker.PublishAck)) {
+	l.mu.Lock()
+	if seq == 0 {
+		seq = l.next
+	}
+	l.next = seq + 1
+	l.queue = append(l.queue, item{broker.Publish{Seq: seq, Msg: msg, Share: share}, size, done})
+	start := !l.serving
+	l.serving = true
+	l.mu.Unlock()
+	if start && !l.p.spawn(l.serve) {
+		return
+	}
+	l.pump()
+}
+
+// pump sends what the window allows. At most one goroutine sends at a time, so the order holds; who finds another one sending leaves the rest to it.
+func (l *lane) pump() {
+	l.mu.Lock()
+	if l.pumping {
+		l.mu.Unlock()
+		return
+	}
+	l.pumping = true
+	for {
+		stream, batch := l.stream, l.takeBatch()
+		if len(batch) == 0 {
+			l.pumping = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		_ = stream.Send(batch) // a dead stream is seen by serve, which starts again from the first unanswered
+		l.mu.Lock()
+	}
+}
+
+// takeBatch moves the next publishes behind the sent mark. Called with the lock held.
+func (l *lane) takeBatch() []broker.Publish {
+	if l.stream == nil || l.sent == len(l.queue) || l.sentSize >= windowBytes {
+		return nil
+	}
+	first, size := l.sent, 0
+	for l.sent < len(l.queue) && l.sent-first < maxBatchItems && size < maxBatchBytes && l.sentSize < windowBytes {
+		size += l.queue[l.sent].size
+		l.sentSize += l.queue[l.sent].size
+		l.sent++
+	}
+	batch := make([]broker.Publish, 0, l.sent-first)
+	for i := first; i < l.sent; i++ {
+		batch = append(batch, l.queue[i].pub)
+	}
+	return batch
+}
+
+// acked removes what a stream answered. An answer of an older stream changes nothing: its publishes were sent again.
+func (l *lane) acked(number uint64, acks []broker.PublishAck) {
+	var finished []item
+	var answers []broker.PublishAck
+	freed := 0
+	l.mu.Lock()
+	if number != l.number {
+		l.mu.Unlock()
+		return
+	}
+	n := 0
+	for _, a := range acks {
+		for n < l.sent && l.queue[n].pub.Seq <= a.Seq {
+			it := l.queue[n]
+			n++
+			freed += it.size
+			if it.done != nil {
+				finished = append(finished, it)
+				answers = append(answers, broker.PublishAck{Seq: it.pub.Seq, Matched: a.Matched})
+			}
+		}
+	}
+	l.drop(n, freed)
+	more := l.stream != nil && l.sent < len(l.queue) && !l.pumping
+	l.mu.Unlock()
+	for i, it := range finished {
+		it.done(answers[i])
+	}
+	l.p.release(freed)
+	if more { // not from here: a callback may not send on its own stream
+		l.p.spawn(func(context.Context) { l.pump() })
+	}
+}
+
+// drop forgets the first n items. Called with the lock held.
+func (l *lane) drop(n, size int) {
+	clear(l.queue[:n])
+	l.queue = l.queue[n:]
+	l.sent -= n
+	l.sentSize -= size
+	if len(l.queue) == 0 {
+		l.queue = nil
+	}
+}
+
+// serve keeps a stream open while the lane has publishes that wait for an answer, and ends when a stream ended with none left.
+func (l *lane) serve(ctx context.Context) {
+	pause := retryFloor
+	for {
+		err := l.serveStream(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			pause = retryFloor
+		} else {
+			l.p.cfg.Log.Debug("publish stream ended", slog.Int("topic_partition", l.topic), slog.Any("error", err))
+		}
+		if l.rest() {
+			return
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+		pause = min(2*pause, retryCeiling)
+	}
+}
+
+// rest gives up publishes that were sent at QoS 0 (they are delivered at most once) and reports whether nothing is left to send.
+func (l *lane) rest() bool {
+	l.mu.Lock()
+	l.stream = nil
+	kept, freed := l.queue[:0], 0
+	var gaveUp []item
+	for i, it := range l.queue {
+		if i < l.sent && it.pub.Msg.QoS == 0 {
+			freed += it.size
+			gaveUp = append(gaveUp, it)
+			continue
+		}
+		kept = append(kept, it)
+	}
+	clear(l.queue[len(kept):])
+	l.queue, l.sent, l.sentSize = kept, 0, 0
+	idle := len(l.queue) == 0
+	if idle {
+		l.serving = false
+	}
+	l.mu.Unlock()
+	for _, it := range gaveUp {
+		if it.done != nil {
+			it.done(broker.PublishAck{Seq: it.pub.Seq})
+		}
+	}
+	l.p.release(freed)
+	return idle
+}
+
+// serveStream opens one stream, sends from the first unanswered publish and waits for the stream's end. nil: the stream had worked.
+func (l *lane) serveStream(ctx context.Context) error {
+	l.mu.Lock()
+	l.number++
+	number := l.number
+	first := l.next
+	if len(l.queue) > 0 {
+		first = l.queue[0].pub.Seq
+	}
+	l.mu.Unlock()
+	open := broker.PublishOpen{Source: l.p.cfg.Source(l.topic), From: l.p.cfg.From, Stream: number, First: first}
+	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
+	stream, err := l.p.cfg.Router.OpenPublish(openCtx, open, func(acks []broker.PublishAck) { l.acked(number, acks) })
+	cancel()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.stream = stream
+	l.mu.Unlock()
+	l.pump()
+	select {
+	case <-stream.Done():
+		return nil
+	case <-ctx.Done():
+		stream.Close()
+		return ctx.Err()
+	}
+}
+
+// sleep waits and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
