@@ -61,15 +61,31 @@ func newMetrics(reg Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{
-		m.revision, m.nodes, m.resyncs, m.leaseValid, m.keepAlives, m.leasesLost, m.owned, m.claimsLost,
-		m.acquire, m.acquireError, m.release, m.assigner, m.assignments, m.badRecords,
-	} {
+	for i, c := range m.all() {
 		if err := reg.Register(c); err != nil {
+			for _, done := range m.all()[:i] {
+				reg.Unregister(done)
+			}
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.revision, m.nodes, m.resyncs, m.leaseValid, m.keepAlives, m.leasesLost, m.owned, m.claimsLost,
+		m.acquire, m.acquireError, m.release, m.assigner, m.assignments, m.badRecords,
+	}
+}
+
+func (m *metrics) unregister(reg Registerer) {
+	if reg == nil {
+		return
+	}
+	for _, c := range m.all() {
+		reg.Unregister(c)
+	}
 }
 
 // view records the newest view.

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Options configure a Cluster. The zero value of each field but Name is useful.
+// Options configure a Cluster. The zero value is useful.
 type Options struct {
 	Name   string        // the cluster's name, a part of the keys' prefix; default "pando", no slash
 	TTL    time.Duration // of the leases; default 3 s, whole seconds in etcd, which may raise it
 	Margin time.Duration // how long before the lease's end Valid turns false; default a sixth of TTL
 	// Settle is how long the assigner waits after a node came before it moves partitions to it, so that nodes that start together
-	// are counted together; default 300 ms. A node that went is answered at once.
+	// are counted together; default 300 ms, or 0 with Sole. A node that went is answered at once.
 	Settle       time.Duration
 	DrainTimeout time.Duration // how long a Release may take, and Close in all; default 10 s
 	// Sole promises that no other process of this cluster is alive (all-in-one, which holds the lock of its data directory). Then
@@ -34,12 +34,11 @@ func DefaultMeta() Meta {
 	}
 }
 
-// withDefaults fills what is missing.
-func (o Options) withDefaults(ttl time.Duration) Options {
+// withDefaults fills what is missing, but for Settle, whose 0 has a meaning.
+func (o Options) withDefaults() Options {
 	setDefault(&o.Name, "pando")
-	setDefault(&o.TTL, ttl)
+	setDefault(&o.TTL, 3*time.Second)
 	setDefault(&o.Margin, o.TTL/6)
-	setDefault(&o.Settle, 300*time.Millisecond)
 	setDefault(&o.DrainTimeout, 10*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

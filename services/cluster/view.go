@@ -17,11 +17,11 @@ type View struct {
 	assigner holder
 }
 
-// assignment is the decoded assign/<space> and the revision of its last change.
+// assignment is a decoded assign/<space>.
 type assignment struct {
-	generation uint64
-	nodes      []string // by partition; "" for none
-	modified   uint64
+	generation       uint64
+	nodes            []string // by partition; "" for none
+	created, changed uint64   // revisions of the key, 0 if there is none
 }
 
 // holder is the decoded elect/assigner and its create revision, 0 if there is none.
