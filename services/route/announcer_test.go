@@ -89,8 +89,8 @@ func (w *world) join(t *testing.T, id string, owns bool) cluster.Member {
 	if owns {
 		go func() { _ = m.Host(context.WithoutCancel(t.Context()), cluster.TopicSpace, host{}) }()
 		time.Sleep(time.Second)
-		synctest.Wait()
 	}
+	synctest.Wait()
 	return m
 }
 
