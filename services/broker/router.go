@@ -97,6 +97,8 @@ type RouterNode interface {
 	// Exact filters (without wildcard) need ownership of their topic partition: KindNotOwner names none applied of those that are foreign, the rest is applied.
 	// A router that is still syncing applies and answers too. KindStale: the origin's epoch is older than one seen.
 	UpdateRoutes(ctx context.Context, u RouteUpdate) error
+	// ReadRetainedPartition is ReadRetained on one retained partition of this process. KindNotOwner: it is not here.
+	ReadRetainedPartition(ctx context.Context, partition int, q RetainedQuery, yield func([]*Message) error) error
 }
 
 // Origin is who announces routes: a session partition in one epoch, or a gateway incarnation.

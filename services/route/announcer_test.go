@@ -14,6 +14,8 @@ import (
 
 // table is a router node that records deltas; it can be made to refuse or to hang.
 type table struct {
+	broker.RouterNode // what an Announcer does not use
+
 	mu     sync.Mutex
 	deltas []broker.RouteDelta
 	refuse bool
