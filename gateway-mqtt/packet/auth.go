@@ -50,8 +50,11 @@ func (a *Auth) verify(b block) *Error {
 	if e := checkReason(a.Reason, TypeAuth); e != nil {
 		return e
 	}
+	if e := a.Properties.verify(b, TypeAuth); e != nil {
+		return e
+	}
 	if (a.Reason != Success || b.set != 0) && !b.set.has(PropAuthMethod) {
 		return protocolError("no authentication method")
 	}
-	return a.Properties.verify(b, TypeAuth)
+	return nil
 }

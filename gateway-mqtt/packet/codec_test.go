@@ -67,8 +67,14 @@ func versionOf(p packet.Packet, v packet.Version) packet.Version {
 	return v
 }
 
+// failer is what testing and rapid have in common.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // requireEqual compares packets; nil and empty slices are the same.
-func requireEqual(tb testing.TB, want, got packet.Packet) {
+func requireEqual(tb failer, want, got packet.Packet) {
 	tb.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		tb.Fatalf("packets differ (-want +got):\n%s", d)
@@ -76,7 +82,7 @@ func requireEqual(tb testing.TB, want, got packet.Packet) {
 }
 
 // requireStable encodes a decoded packet and decodes it again.
-func requireStable(tb testing.TB, p packet.Packet, v packet.Version, lim *packet.Limits) {
+func requireStable(tb failer, p packet.Packet, v packet.Version, lim *packet.Limits) {
 	tb.Helper()
 	b, err := p.AppendTo(nil, v)
 	if err != nil {
