@@ -72,8 +72,8 @@ func decode(r *reader, h Header, v Version, lim *Limits) (Packet, error) {
 	return nil, malformed("reserved packet type")
 }
 
-// seal finishes an encoder: the packet was valid up to e, has this remaining
-// length, and write appends what follows the fixed header.
+// seal decides on an encoding: it returns e, or refuses a remaining length that
+// is out of range, or else appends the fixed header.
 func seal(dst []byte, t Type, remaining int, e *Error) ([]byte, error) {
 	if e == nil {
 		e = checkRemaining(remaining)
