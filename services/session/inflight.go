@@ -52,13 +52,10 @@ func (w *window) find(index uint64) int {
 	return -1
 }
 
-// free reports whether the packet id of an index is not in use. Without priorities the window must not span all ids.
+// free reports whether the packet id of an index is not in use.
 func (w *window) free(index uint64) bool {
-	if w.live == 0 {
-		return true
-	}
-	if !w.mixed && w.ring.at(w.ring.n-1).index < index {
-		return index-w.ring.at(0).index < maxIDs
+	if w.live == 0 || !w.mixed && index-w.ring.at(0).index < maxIDs {
+		return true // so few indexes in between have different ids
 	}
 	id := packetID(index)
 	for i := range w.ring.n {

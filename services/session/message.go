@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -117,7 +116,9 @@ func DecodeMessage(b []byte) (*broker.Message, []byte, error) {
 	copy(m.ID[:], r.take(len(m.ID)))
 	m.Published = time.UnixMilli(r.varint())
 	if bits&messageExpires != 0 {
-		m.Expires = time.UnixMilli(r.varint())
+		if m.Expires = time.UnixMilli(r.varint()); m.Expires.IsZero() {
+			r.fail()
+		}
 	}
 	if bits&messageProps != 0 {
 		m.Props = &broker.Properties{PayloadUTF8: bits&messageUTF8 != 0}
@@ -128,9 +129,6 @@ func DecodeMessage(b []byte) (*broker.Message, []byte, error) {
 		correlation = r.length()
 	}
 	payload := r.length()
-	if r.err == nil && correlation > math.MaxInt-payload {
-		r.fail()
-	}
 	body := r.take(correlation + payload)
 	if r.err != nil {
 		return nil, nil, r.err
