@@ -79,7 +79,7 @@ func (c *conn) serve() {
 		if errors.Is(err, ErrTLS) {
 			c.linger() // the alert must arrive
 		}
-		c.Abort(err)
+		c.abort(err, false)
 	} else {
 		c.open()
 		c.readLoop()
@@ -186,7 +186,10 @@ func (c *conn) Close(reason error) {
 }
 
 // Abort implements Conn.
-func (c *conn) Abort(reason error) {
+func (c *conn) Abort(reason error) { c.abort(reason, true) }
+
+// abort closes the socket; with reset the kernel's buffers are given back now.
+func (c *conn) abort(reason error, reset bool) {
 	c.mu.Lock()
 	if c.broken {
 		c.mu.Unlock()
@@ -198,7 +201,9 @@ func (c *conn) Abort(reason error) {
 	c.breakLocked()
 	c.wakeLocked()
 	c.mu.Unlock()
-	_ = c.raw.SetLinger(0) // give the kernel's buffers back now
+	if reset {
+		_ = c.raw.SetLinger(0)
+	}
 	_ = c.raw.Close()
 }
 

@@ -103,7 +103,7 @@ func TestSendTimeout(t *testing.T) {
 		c := s.dial(t)
 		shrink(c)
 		h := s.handler(t)
-		h.conn.Append(make([]byte, 32<<20))
+		h.conn.Append(make([]byte, 8<<20))
 		h.conn.Flush()
 		wantReason(t, h, transport.ErrSendTimeout)
 	})
@@ -119,7 +119,7 @@ func TestCloseOfSlowReaderEnds(t *testing.T) {
 		c := s.dial(t)
 		shrink(c)
 		h := s.handler(t)
-		h.conn.Append(make([]byte, 32<<20))
+		h.conn.Append(make([]byte, 8<<20))
 		h.conn.Close(transport.Reason("kick"))
 		wantReason(t, h, "kick")
 	})
@@ -154,7 +154,7 @@ func TestWritableAndDrained(t *testing.T) {
 		if !h.conn.Writable() {
 			t.Error("not writable at first")
 		}
-		const size = 24 << 20
+		const size = 2 << 20
 		h.conn.Append(pattern(size))
 		if h.conn.Writable() {
 			t.Error("writable above the mark")
