@@ -199,11 +199,11 @@ func (c *conn) abort(reason error, reset bool) {
 		c.closing, c.reason = true, reason
 	}
 	c.breakLocked()
+	if reset {
+		_ = c.raw.SetLinger(0) // before serve wakes up and closes the socket itself
+	}
 	c.wakeLocked()
 	c.mu.Unlock()
-	if reset {
-		_ = c.raw.SetLinger(0)
-	}
 	_ = c.raw.Close()
 }
 

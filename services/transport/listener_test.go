@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -124,7 +125,9 @@ func TestAcceptRefuses(t *testing.T) {
 
 func TestStopAndStart(t *testing.T) {
 	t.Parallel()
-	s := start(t, transport.TCP, option{template: echo})
+	s := start(t, transport.TCP, option{template: echo, cfg: func(c *transport.Config) {
+		c.Backlog, c.RecBuf = 16, 8<<10
+	}})
 	old := s.dialTCP(t)
 	s.handler(t)
 	if err := s.Start(t.Context()); err == nil {
@@ -262,7 +265,7 @@ func TestDefaultMatchesTags(t *testing.T) {
 	v := reflect.ValueOf(transport.Default())
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		got := strings.Trim(strings.ReplaceAll(strings.TrimSpace(sprint(v.Field(i).Interface())), " ", ","), "[]")
+		got := strings.Trim(strings.ReplaceAll(strings.TrimSpace(fmt.Sprint(v.Field(i).Interface())), " ", ","), "[]")
 		if want := f.Tag.Get("default"); got != want {
 			t.Errorf("%s: Default has %q, the tag %q", f.Name, got, want)
 		}

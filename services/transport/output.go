@@ -179,13 +179,13 @@ func (c *conn) wrote(n int, err error) (more bool) {
 	}
 	c.mu.Unlock()
 	if start {
-		go c.leave()
+		go c.runPosts()
 	}
 	return more
 }
 
 // drainedLocked queues Drained when it is due and reports whether the caller
-// must start a batch for it.
+// must start runPosts.
 func (c *conn) drainedLocked() (start bool) {
 	if !c.above || c.closing || c.pendingLocked() > c.ln.cfg.HighWater/4 {
 		return false

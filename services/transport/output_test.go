@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -81,8 +82,12 @@ func TestSlowReaderIsClosed(t *testing.T) {
 		h := s.handler(t)
 		const piece = 32 << 10
 		chunk, most := pattern(piece), 0
-		for range 2000 { // 64 MB if nothing stopped it
-			h.conn.Append(chunk)
+		for i := range 2000 { // 64 MB if nothing stopped it
+			if i%2 == 0 {
+				h.conn.Append(chunk)
+			} else {
+				h.conn.AppendFrom(func(dst []byte) []byte { return append(dst, chunk...) })
+			}
 			h.conn.Flush()
 			most = max(most, h.conn.Pending())
 		}
@@ -171,4 +176,64 @@ func TestWritableAndDrained(t *testing.T) {
 			t.Error("drained twice")
 		}
 	})
+}
+
+// Steady posting does not hold output back: each post posts the next, so the
+// batch never runs dry; answers arrive and input is read all the same.
+func TestSteadyPostingStarvesNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t, transport.TCP, option{template: echo})
+	c := s.dial(t)
+	h := s.handler(t)
+	var again func()
+	again = func() { h.conn.Post(again) }
+	h.conn.Post(func() {
+		h.conn.Append([]byte("now"))
+		again()
+	})
+	wantRead(t, c, []byte("now"))
+	for range 50 {
+		write(t, c, []byte("ping"))
+		wantRead(t, c, []byte("ping"))
+	}
+	h.conn.Abort(nil)
+	wantReason(t, h, "normal")
+}
+
+func BenchmarkEcho(b *testing.B) {
+	cfg := transport.Default()
+	cfg.Bind = "127.0.0.1:0"
+	l, err := transport.New(cfg, transport.Deps{
+		Log: slog.New(slog.DiscardHandler),
+		Accept: func(c transport.Conn) transport.Handler {
+			h := &handler{conn: c, closed: make(chan error, 1)}
+			echo(h)
+			return h
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := l.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 256)
+	b.SetBytes(256)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	if err := l.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 }

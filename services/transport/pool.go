@@ -14,6 +14,7 @@ type pool struct {
 	reads  sync.Pool // *[readSize]byte
 	smalls sync.Pool // *[smallSize]byte
 	writes sync.Pool // *[]byte
+	heads  sync.Pool // *[]byte without a buffer, for the next putWrite
 	ops    sync.Pool // *rawOp
 }
 
@@ -42,15 +43,23 @@ func (p *pool) putRead(b []byte) {
 }
 
 func (p *pool) getWrite() []byte {
-	if b, ok := p.writes.Get().(*[]byte); ok {
-		return (*b)[:0]
+	if h, ok := p.writes.Get().(*[]byte); ok {
+		b := (*h)[:0]
+		*h = nil
+		p.heads.Put(h)
+		return b
 	}
 	return make([]byte, 0, writeSize)
 }
 
 func (p *pool) putWrite(b []byte) {
-	if cap(b) >= writeSize && cap(b) <= maxWrite {
-		b = b[:0]
-		p.writes.Put(&b)
+	if cap(b) < writeSize || cap(b) > maxWrite {
+		return
 	}
+	h, ok := p.heads.Get().(*[]byte)
+	if !ok {
+		h = new([]byte)
+	}
+	*h = b[:0]
+	p.writes.Put(h)
 }

@@ -20,8 +20,6 @@ import (
 	"github.com/pando-mq/pando/services/transport"
 )
 
-func sprint(v any) string { return fmt.Sprint(v) }
-
 // clientCert makes a client certificate signed by the authority in dir.
 func clientCert(t *testing.T, dir, name string) tls.Certificate {
 	t.Helper()
