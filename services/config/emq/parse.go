@@ -14,7 +14,7 @@ const maxFile = 1 << 20
 
 // Setting is one "key = value" of a configuration file or the environment.
 type Setting struct {
-	Key    string // as written, escapes resolved
+	Key    string // as written
 	Value  string // without quotes and blanks around it; placeholders untouched
 	Origin config.Origin
 }
@@ -57,17 +57,27 @@ const wrapMarks = "\u21aa\u21b5"
 // logicalLines splits a text and joins wrapped lines.
 func logicalLines(text string) []line {
 	var out []line
+	var parts []string // of the last line
+	finish := func() {
+		if len(parts) > 1 {
+			out[len(out)-1].text = strings.Join(parts, " ")
+		}
+	}
 	text = strings.TrimPrefix(text, "\ufeff")
-	for i, raw := range strings.Split(text, "\n") {
-		trimmed := strings.Trim(raw, " \t\r")
-		rest := strings.TrimLeft(trimmed, wrapMarks)
-		if rest != trimmed && len(out) > 0 {
-			last := &out[len(out)-1]
-			last.text = strings.TrimRight(last.text, " "+wrapMarks) + " " + strings.TrimRight(strings.TrimSpace(rest), " "+wrapMarks)
+	number := 0
+	for raw := range strings.SplitSeq(text, "\n") {
+		number++
+		whole := strings.Trim(raw, " \t\r")
+		rest := strings.TrimLeft(whole, wrapMarks)
+		part := strings.TrimRight(strings.TrimSpace(rest), " "+wrapMarks)
+		if rest != whole && len(out) > 0 {
+			parts = append(parts, part)
 			continue
 		}
-		out = append(out, line{i + 1, trimmed})
+		finish()
+		out, parts = append(out, line{number, whole}), []string{part}
 	}
+	finish()
 	return out
 }
 
@@ -88,18 +98,18 @@ func parseLine(text string) (s Setting, ok bool, why string) {
 		return s, false, fmt.Sprintf("%q is no key", clip(key))
 	}
 	value = strings.TrimRight(strings.TrimSpace(stripComment(value)), wrapMarks)
-	return Setting{Key: strings.ReplaceAll(key, `\`, ""), Value: unquote(strings.TrimSpace(value))}, true, ""
+	return Setting{Key: key, Value: unquote(strings.TrimSpace(value))}, true, ""
 }
 
-// validKey checks that a key is words joined by dots; $ { } and backslash come
-// from the manual's examples and from escaped names.
+// validKey checks that a key is words joined by dots; $ { } come from the
+// manual's examples.
 func validKey(key string) bool {
 	for segment := range strings.SplitSeq(key, ".") {
 		if segment == "" {
 			return false
 		}
 		for _, r := range segment {
-			if r <= ' ' || r == utf8.RuneError || strings.ContainsRune(`"'#%,;()[]`, r) {
+			if r <= ' ' || r == utf8.RuneError || strings.ContainsRune(`"'#%,;()[]\`, r) {
 				return false
 			}
 		}

@@ -32,7 +32,6 @@ func TestParse(t *testing.T) {
 		{"wrapped by the manual", "a = select x\n\u21aa limit 1\n", "a", "select x limit 1"},
 		{"wrapped comment", "## debug, info, \u21b5\n\u21b5emergency\na = 1", "a", "1"},
 		{"placeholder is kept", "a = {{ platform_etc_dir }}/x", "a", "{{ platform_etc_dir }}/x"},
-		{"escaped name", `auth.username.a\-b = c`, "auth.username.a-b", "c"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
