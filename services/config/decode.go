@@ -271,6 +271,12 @@ func (d *decoder) secret(v reflect.Value, s *schema, n *node, path string) {
 
 // scalar converts a text; false if the type does not fit.
 func (d *decoder) scalar(v reflect.Value, s *schema, n *node) bool {
+	if s.read != nil && v.Type() != s.read {
+		as := reflect.New(s.read).Elem()
+		ok := d.scalar(as, s, n)
+		v.Set(as.Convert(v.Type()))
+		return ok
+	}
 	untyped := n.kind == looseNode
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return n.kind != boolNode && u.UnmarshalText([]byte(n.text)) == nil

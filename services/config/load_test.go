@@ -264,9 +264,6 @@ func TestProgrammingErrors(t *testing.T) {
 		"upper case": &struct {
 			A int `yaml:"A"`
 		}{},
-		"bare duration": &struct {
-			A time.Duration `yaml:"a"`
-		}{},
 		"channel": &struct {
 			A chan int `yaml:"a"`
 		}{},
@@ -288,5 +285,24 @@ func TestProgrammingErrors(t *testing.T) {
 		A int `yaml:"a"`
 	}{}); err == nil || !strings.Contains(err.Error(), "without a doc tag: a") {
 		t.Error("a key without documentation is accepted:", err)
+	}
+}
+
+func TestPlainDurationsAndSizes(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		Wait time.Duration `yaml:"wait" default:"10s" doc:"d"`
+		Room int64         `yaml:"room" default:"64KB" unit:"bytes" doc:"d"`
+	}
+	l, err := config.Load(&c, config.Source{Text: []byte("wait: 1h30m\n")})
+	if err != nil || c.Wait != 90*time.Minute || c.Room != 64<<10 {
+		t.Fatalf("%+v: %v", c, err)
+	}
+	var out strings.Builder
+	if l.Print(&out) != nil || !strings.Contains(out.String(), "wait: 1h30m") || !strings.Contains(out.String(), "room: 64KB") {
+		t.Fatal(out.String())
+	}
+	if _, err := config.Load(&c, config.Source{Text: []byte("wait: 5\n")}); err == nil || !strings.Contains(err.Error(), "duration") {
+		t.Fatal(err)
 	}
 }

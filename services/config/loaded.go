@@ -142,6 +142,9 @@ func scalarText(v reflect.Value, s *schema) string {
 		}
 		return masked
 	}
+	if s.read != nil {
+		v = v.Convert(s.read)
+	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		text, err := m.MarshalText()
 		if err != nil {

@@ -27,6 +27,7 @@ type schema struct {
 	name, path string // last segment and whole documented path
 	shape      shape
 	typ        reflect.Type // without pointers
+	read       reflect.Type // how a plain int64 is read and written: as a Duration or a Size; nil: as typ
 	pointer    bool         // the field is a pointer to typ
 	index      []int        // of the field in the section around it
 	fields     []*schema    // of a section
@@ -45,6 +46,17 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 	stdDuration  = reflect.TypeFor[time.Duration]()
 )
+
+// plain maps the types that packages without an import of this one use: time.Duration, and int64 with the unit "bytes".
+func plain(t reflect.Type, unit string) reflect.Type {
+	switch {
+	case t == stdDuration:
+		return reflect.TypeFor[Duration]()
+	case t.Kind() == reflect.Int64 && t.PkgPath() == "" && unit == "bytes":
+		return reflect.TypeFor[Size]()
+	}
+	return nil
+}
 
 // compile reads the struct tags of t, a struct type. The problems are errors
 // of the program, not of its user.
@@ -68,7 +80,11 @@ func (s *schema) compileType(t reflect.Type, depth int) error {
 		t, s.pointer = t.Elem(), true
 	}
 	s.typ = t
-	if name, words, ok := scalarWords(t); ok {
+	named := t
+	if s.read = plain(t, s.unit); s.read != nil {
+		named = s.read
+	}
+	if name, words, ok := scalarWords(named); ok {
 		s.shape, s.typeName, s.typeWords = leaf, name, words
 		s.secret = s.secret || t == secretType
 		return nil
@@ -83,7 +99,7 @@ func (s *schema) compileType(t reflect.Type, depth int) error {
 		s.elem = &schema{name: anyName, path: join(s.path, anyName), doc: s.doc, unit: s.unit, enum: s.enum, secret: s.secret, hot: s.hot}
 	case t.Kind() == reflect.Slice:
 		s.shape = list
-		s.elem = &schema{path: s.path + "[]", enum: s.enum, secret: s.secret}
+		s.elem = &schema{path: s.path + "[]", unit: s.unit, enum: s.enum, secret: s.secret}
 	default:
 		return fmt.Errorf("config: %s: type %s cannot be configured", s.path, t)
 	}
@@ -142,9 +158,6 @@ func (s *schema) compileField(f reflect.StructField, depth int) error {
 func scalarWords(t reflect.Type) (name, words string, ok bool) {
 	if t == secretType {
 		return "secret", "a string, file:///path or env:NAME", true
-	}
-	if t == stdDuration {
-		return "", "", false
 	}
 	if t.Implements(describeType) {
 		name, words = reflect.Zero(t).Interface().(interface{ describe() (string, string) }).describe()
