@@ -23,10 +23,10 @@ type synchroniser struct {
 
 	mu      sync.Mutex
 	view    *cluster.View
-	epochs  map[int]uint64                      // session partition -> highest epoch seen
-	done    map[int]map[destination]uint64      // scope -> origin -> epoch of the installed snapshot
-	busy    map[snapshotJob]struct{}            // snapshots under way
-	claims  map[int]uint64                      // scope -> epoch of the claim that done belongs to
+	epochs  map[int]uint64                 // session partition -> highest epoch seen
+	done    map[int]map[destination]uint64 // scope -> origin -> epoch of the installed snapshot
+	busy    map[snapshotJob]struct{}       // snapshots under way
+	claims  map[int]uint64                 // scope -> epoch of the claim that done belongs to
 	wakeups chan struct{}
 }
 
