@@ -8,9 +8,10 @@ import (
 const commented = "every exported name has a comment"
 
 // comments finds exported names without one: functions, methods of exported
-// types, types, constants, variables, and the methods of interfaces. Struct
-// fields are left to the reviewer, and so are methods whose name and shape are
-// a contract of the standard library.
+// types, types, constants and variables. The fields of a struct and the methods
+// of an interface may be explained by the comment of their type; whether they
+// are is left to the reviewer. Methods whose name and shape are a contract of
+// the standard library need none.
 func (c *checker) comments(f *ast.File) {
 	for _, d := range f.Decls {
 		switch d := d.(type) {
@@ -46,24 +47,11 @@ func (c *checker) spec(d *ast.GenDecl, spec ast.Spec) {
 		if !spoken(s.Doc, s.Comment) && !(spoken(d.Doc) && len(d.Specs) == 1) {
 			c.add(s, commented, "type %s has none", s.Name.Name)
 		}
-		if i, ok := s.Type.(*ast.InterfaceType); ok {
-			c.methods(s.Name.Name, i)
-		}
 	case *ast.ValueSpec:
 		for _, name := range s.Names {
 			// A group may be explained once, above it.
 			if name.IsExported() && !spoken(s.Doc, s.Comment, d.Doc) {
 				c.add(name, commented, "%s %s has none", d.Tok, name.Name)
-			}
-		}
-	}
-}
-
-func (c *checker) methods(of string, i *ast.InterfaceType) {
-	for _, m := range i.Methods.List {
-		for _, name := range m.Names {
-			if name.IsExported() && !spoken(m.Doc, m.Comment) && !wellKnown()[name.Name] {
-				c.add(m, commented, "method %s.%s has none", of, name.Name)
 			}
 		}
 	}

@@ -29,8 +29,9 @@ func Imports() []Row {
 		{Who: "services/journal/...", May: []string{"services/run", "services/log"}},
 		{Who: "services/transport/...", May: []string{"services/run", "services/log"}},
 		{Who: "services/rpc/...", May: []string{"proto/gen/...", "services/broker", "services/cluster", "services/rpc/..."}},
+		{Who: "services/route/...", May: []string{"services/broker", "services/cluster", "services/topic", "services/log"}},
 		{Who: "services/hook/...", May: []string{"services/broker", "services/log"}},
-		{Who: "services/edge/...", May: []string{"services/broker", "services/topic", "services/session", "services/hook", "services/log", "services/edge/..."}},
+		{Who: "services/edge/...", May: []string{"services/broker", "services/topic", "services/session", "services/route", "services/hook", "services/log", "services/edge/..."}},
 		{Who: "services/coap/...", May: []string{"services/..."}},
 		{Who: "authsvc/...", May: []string{"services/...", "authsvc/..."}},
 		{Who: "session-store/...", May: []string{"services/...", "session-store/..."}},
@@ -84,6 +85,7 @@ func StandardOnly() []Row {
 		{Who: "services/run/...", May: neutral()},
 		{Who: "services/log/...", May: neutral()},
 		{Who: "services/config/...", May: append(neutral(), "github.com/goccy/go-yaml/...", "github.com/knadh/koanf/...")},
+		{Who: "services/route/...", May: []string{"services/broker", "services/cluster", "services/topic", "services/log"}},
 		{Who: "services/hook/...", May: append(neutral(), "github.com/prometheus/...")},
 	}
 }
