@@ -66,10 +66,10 @@ func (w *window) free(index uint64) bool {
 	return true
 }
 
-// forget lets go of the message of a place: only its id is needed from here on.
+// forget lets go of the message of a place: only its id is needed from here on. Its PUBREL has the highest priority.
 func (w *window) forget(e *entry) {
 	w.bytes -= int64(e.size) - entryOverhead
-	e.size, e.msg, e.by = entryOverhead, nil, nil
+	e.size, e.lane, e.msg, e.by = entryOverhead, 0, nil, nil
 }
 
 // complete ends the exchange at a place.

@@ -355,6 +355,7 @@ func (d *decoder) entry() entry {
 	}
 	if d.err == nil {
 		e.size = uint32(entryOverhead + e.msg.Size() + e.by.size())
+		e.lane = d.s.set.lane(e.msg.Topic)
 	}
 	return e
 }
@@ -384,7 +385,6 @@ func (d *decoder) queued() {
 			return
 		}
 		last = e.index
-		e.lane = d.s.set.lane(e.msg.Topic)
 		d.s.queue.push(e, len(d.s.set.lanes))
 	}
 	if e := d.s.queue.front(); e != nil && d.s.window.live < int(d.s.size) {
