@@ -532,3 +532,24 @@ func TestInfo(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", i, want)
 	}
 }
+
+func TestUseOtherSettings(t *testing.T) {
+	t.Parallel()
+	s := newSession(t, func(c *session.Config) { c.Queue.Type, c.Queue.Priority = session.QueuePriority, map[string]int{"a": 1} })
+	s.Attach(1, t0)
+	for _, topic := range []string{"b", "c", "a", "b"} {
+		offer(t, s, message(topic, 1), t0)
+	}
+	offer(t, s, message("a", 0), t0)
+	bytes := s.Bytes()
+	s.Use(settings(t, func(c *session.Config) { c.Queue.MaxLength = 3 }))
+	if s.Queued() != 4 || s.Bytes() != bytes {
+		t.Fatalf("%d queued, %d bytes, want 4 and %d", s.Queued(), s.Bytes(), bytes)
+	}
+	offer(t, s, message("d", 1), t0)
+	if d := s.Dropped(); len(d) != 2 || d[0].QoS != 0 || d[1].Msg.Topic != "c" {
+		t.Fatalf("dropped %+v, want QoS 0 and then the oldest", d)
+	}
+	s.Attach(32, t0)
+	want(t, "in order of arrival now", drain(s, t0), "publish 1 q1 dup b", "publish 3 q1 a", "publish 4 q1 b", "publish 5 q1 d")
+}
