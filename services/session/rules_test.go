@@ -535,7 +535,9 @@ func TestInfo(t *testing.T) {
 
 func TestUseOtherSettings(t *testing.T) {
 	t.Parallel()
-	s := newSession(t, func(c *session.Config) { c.Queue.Type, c.Queue.Priority = session.QueuePriority, map[string]int{"a": 1} })
+	s := newSession(t, func(c *session.Config) {
+		c.Queue.Type, c.Queue.Priority = session.QueuePriority, map[string]int{"a": 1}
+	})
 	s.Attach(1, t0)
 	for _, topic := range []string{"b", "c", "a", "b"} {
 		offer(t, s, message(topic, 1), t0)
