@@ -68,15 +68,21 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) error {
 	return nil
 }
 
+// unsubscribed sends UNSUBACK.
 func (c *conn) unsubscribed(id uint16, rs []edge.SubscribeResult) {
 	answer := &packet.Unsuback{ID: id, Reasons: make([]packet.ReasonCode, len(rs))}
 	for i, r := range rs {
-		switch {
-		case r.Err != nil:
-			answer.Reasons[i] = codesOf(broker.KindOf(r.Err)).suback
-		case !r.Existed:
-			answer.Reasons[i] = packet.NoSubscription
+		if r.Err != nil {
+			answer.Reasons[i] = unsubackCode(r.Err)
 		}
 	}
 	c.send(answer, edge.PacketsUnsuback)
+}
+
+// unsubackCode is the table's code, as far as UNSUBACK may carry it.
+func unsubackCode(err error) packet.ReasonCode {
+	if code := codesOf(broker.KindOf(err)).suback; code.AllowedIn(packet.TypeUnsuback) {
+		return code
+	}
+	return packet.UnspecifiedError
 }
