@@ -290,6 +290,67 @@ func TestDisconnectMayNotRaiseExpiryFromZero(t *testing.T) {
 	c.expectEnd(packet.ProtocolError) // MQTT-3.14.2-2
 }
 
+// TestWillProperties: what a will says travels like the properties of a PUBLISH (§3.1.3.2).
+func TestWillProperties(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	watcher := w.connect(t, packet.V5, "watcher")
+	watcher.subscribe(1, "will")
+	c := w.connect(t, packet.V5, "dies", func(p *packet.Connect) {
+		p.Will = &packet.Will{Topic: "will", Payload: []byte("x"), QoS: 1, Properties: packet.Properties{
+			ContentType: packet.Some("text/plain"), User: []packet.UserProperty{{Name: "k", Value: "v"}},
+		}}
+	})
+	_ = c.nc.Close()
+	p := watcher.expectMessage("will", "x").Properties
+	if p.ContentType.Value != "text/plain" || len(p.User) != 1 || p.User[0] != (packet.UserProperty{Name: "k", Value: "v"}) {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestEndBeforeConnack: a CONNECT that nobody answers is refused in time, or when the process stops; what follows it is not read meanwhile.
+func TestEndBeforeConnack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		patience time.Duration
+		stop     bool
+	}{
+		"nobody answers": {100 * time.Millisecond, false},
+		"shutdown":       {time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, func(s *setup) { s.cfg.IdleTimeout = tt.patience })
+			release := w.backend.Auth.Stall()
+			defer release()
+			c := w.dial(t, "tcp", packet.V5)
+			c.send(connectPacket(packet.V5, "waits", func(p *packet.Connect) {
+				p.Will = &packet.Will{Topic: "will", Payload: []byte("x")} // needs a decision
+			}), &packet.Pingreq{})
+			if tt.stop {
+				w.eventually(t, "asked", func() bool { return len(w.backend.Auth.Questions()) == 1 })
+				if err := w.gw.Stop(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ack := expect[*packet.Connack](c); ack.Reason != packet.ServerUnavailable {
+				t.Errorf("CONNACK %s", ack.Reason)
+			}
+			c.expectClosed()
+		})
+	}
+}
+
+// TestFence: a gateway that lost its lease ends its connections; the clients may come back at once.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	c, old := w.connect(t, packet.V5, "new"), w.connect(t, packet.V311, "old")
+	w.edge.Fence()
+	c.expectEnd(packet.ServerBusy)
+	old.expectClosed()
+}
+
 func TestSessionPresent(t *testing.T) {
 	t.Parallel()
 	w := start(t)

@@ -24,20 +24,24 @@ import (
 	"github.com/pando-mq/pando/services/transport"
 )
 
-func TestMain(m *testing.M) {
+// certDir holds the server's certificate, which all tests share.
+var certDir string
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(withDir{m}) }
+
+// withDir gives the tests certDir.
+type withDir struct{ m *testing.M }
+
+// Run implements goleak.TestingM.
+func (w withDir) Run() int {
 	dir, err := os.MkdirTemp("", "gateway-mqtt")
 	if err != nil {
 		panic(err)
 	}
+	defer os.RemoveAll(dir)
 	certDir = dir
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
-	}))
+	return w.m.Run()
 }
-
-// certDir holds the server's certificate, which all tests share.
-var certDir string
 
 var certificate = sync.OnceValues(func() ([3]string, error) {
 	cert, key, ca, _, err := transport.EnsureCA(certDir, nil)

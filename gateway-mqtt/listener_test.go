@@ -290,6 +290,56 @@ func TestListenersStopAndStart(t *testing.T) {
 	}
 }
 
+// TestKeysWithoutEffect: a key that cannot take effect is named at the start.
+func TestKeysWithoutEffect(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(s *setup) {
+		s.listener("tcp", func(l *gatewaymqttListener) { l.PeerCertUsername, l.ProxyAddressHeader = "cn", "X-Forwarded-For" })
+	})
+	for _, key := range []string{"mqtt.listeners.tcp.peer_cert_as_username", "mqtt.listeners.tcp.proxy_address_header"} {
+		if !strings.Contains(w.logged(), key) {
+			t.Errorf("nothing about %s in:\n%s", key, w.logged())
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	files, err := certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(t.TempDir(), "cert.pem")
+	copyFile(t, files[0], own)
+	w := start(t, func(s *setup) {
+		s.open("ssl")
+		s.listener("ssl", func(l *gatewaymqttListener) { l.TLS.CertFile, l.TLS.KeyFile = own, files[1] })
+	})
+	if err := w.gw.Reload(); err != nil {
+		t.Errorf("reload: %v", err)
+	}
+	if err := os.Remove(own); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.gw.Reload(); err == nil || !strings.Contains(err.Error(), "ssl") {
+		t.Errorf("reload without the file: %v", err)
+	}
+	c := w.dial(t, "ssl", packet.V311)
+	c.send(connectPacket(packet.V311, "still"))
+	expect[*packet.Connack](c)
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStartOpensAllOrNone(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -189,6 +189,39 @@ func TestDeniedPublishMayDisconnect(t *testing.T) {
 	}
 }
 
+// TestUndecidedPublish: without a decision nothing is acknowledged as taken.
+func TestUndecidedPublish(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	c, old := w.connect(t, packet.V5, "five"), w.connect(t, packet.V311, "four")
+	w.backend.Auth.Fail(broker.E(broker.KindUnavailable, "test", nil))
+	c.send(message(1, 1, "a", "x"))
+	if a := expect[*packet.Ack](c); a.Reason != packet.UnspecifiedError {
+		t.Errorf("PUBACK %s", a.Reason)
+	}
+	old.send(message(1, 1, "a", "x"))
+	old.expectClosed()
+	w.eventually(t, "counted", func() bool { return w.shutdowns("publish_failed") == 1 })
+}
+
+// TestQuota: above session.max_awaiting_rel a QoS 2 message is refused, in MQTT 3 by silence.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(s *setup) { s.session.MaxAwaitingRel, s.session.AwaitRelTimeout = 1, time.Hour })
+	versions(t, func(t *testing.T, v packet.Version) {
+		c := w.connect(t, v, "quota"+v.String())
+		c.send(message(2, 1, "a", "x"))
+		expect[*packet.Ack](c)
+		c.send(message(2, 2, "a", "x"))
+		if v == packet.V5 {
+			if a := expect[*packet.Ack](c); a.Type != packet.TypePubrec || a.Reason != packet.QuotaExceeded {
+				t.Errorf("%s %s", a.Type, a.Reason)
+			}
+		}
+		c.quiet()
+	})
+}
+
 func TestTopicNotTaken(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(s *setup) { s.cfg.MaxTopicLevels = 4 })
