@@ -77,7 +77,8 @@ var snapshotCases = []contractCase{
 	{"Snapshot: its manifest goes into the log only after those events are durable", func(t *testing.T, e *env) {
 		l, m := e.open(t, 1)
 		e.writeInto(t, l, m, "a")
-		held, _ := e.Hold(e.name)
+		held, release := e.Hold(e.name)
+		defer release()
 		r := newResults()
 		appendAll(t, l, r, "b")
 		<-held
