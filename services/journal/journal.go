@@ -79,6 +79,7 @@ type Stats struct {
 	LogBytes      int64     // appended since the last snapshot
 	StreamBytes   int64     // in the stream, an estimate between two look-ups
 	MaxBytes      int64     // limit of StreamBytes; alarm at 70 %
+	Snapshotting  bool      // a snapshot is under way, its purge included
 	SnapshotBytes int       // size of the last snapshot
 	SnapshotTime  time.Time // when the last snapshot of this Log got its manifest; zero if none
 }

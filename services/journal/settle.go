@@ -89,7 +89,20 @@ func (p *partition) scan(ctx context.Context, to uint64, s *sent) (landed bool, 
 		}
 		return fmt.Errorf("record %d of epoch %d at sequence %d is not known here: %w", r.number, r.epoch, seq, ErrFenced)
 	})
+	if p.purged(ctx, err) {
+		err = fmt.Errorf("the records behind sequence %d are purged already: %w", p.last, ErrFenced)
+	}
 	return landed, err
+}
+
+// purged reports whether err is about a record that a snapshot of another owner made superfluous meanwhile.
+func (p *partition) purged(ctx context.Context, err error) bool {
+	var missing *CorruptError
+	if !errors.As(err, &missing) {
+		return false
+	}
+	info, err := p.info(ctx)
+	return err == nil && info.First > missing.Sequence
 }
 
 // begin makes the stream and writes the epoch record if Open postponed them.
