@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -229,5 +230,90 @@ func TestJournalFullOfEventsMakesRoomByASnapshot(t *testing.T) {
 	open(t, store, "SS_3", 2, m)
 	if !slices.Equal(m.List, state.List) {
 		t.Errorf("replayed %d events, want %d", len(m.List), len(state.List))
+	}
+}
+
+// A replay longer than one window of direct gets, over records that a purge left behind sequence 1.
+func TestJournalReplaysManyWindows(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, startNATS(t, t.TempDir(), false))
+	store, err := journal.NewJetStream(nc, journal.Options{Level: journal.Disk, MaxRecord: 32, MaxSpacing: -1}, journal.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, store, "SS_3", 1, &journaltest.Events{})
+	state := &journaltest.Events{}
+	for i := range 3000 {
+		event := fmt.Sprint("event ", i)
+		state.List = append(state.List, event)
+		if err := l.Append([]byte(event), nil); err != nil {
+			t.Fatal(err)
+		}
+		if i == 400 {
+			l.Snapshot(state.State())
+		}
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Stats(); s.Batches < 3000 || s.SnapshotTime.IsZero() {
+		t.Errorf("%d batches, snapshot %v: the test shows nothing", s.Batches, s.SnapshotTime)
+	}
+	m := &journaltest.Events{}
+	open(t, store, "SS_3", 2, m)
+	if !slices.Equal(m.List, state.List) {
+		t.Errorf("replayed %d events, want %d", len(m.List), len(state.List))
+	}
+}
+
+func BenchmarkJournalAppend(b *testing.B) {
+	for _, level := range []journal.Level{journal.Memory, journal.Disk, journal.Fsync} {
+		b.Run(string(level), func(b *testing.B) {
+			nc := connect(b, startNATS(b, b.TempDir(), level == journal.Fsync))
+			store, err := journal.NewJetStream(nc, journal.Options{Level: level}, journal.Deps{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			journaltest.BenchmarkAppend(b, open(b, store, "SS_3", 1, &journaltest.Events{}), 300)
+		})
+	}
+}
+
+// counter is the cheapest machine, so that the benchmark shows the log.
+type counter struct{ events int }
+
+func (c *counter) Restore([]byte) error { return nil }
+func (c *counter) Apply([]byte) error   { c.events++; return nil }
+
+func BenchmarkJournalReplayMillion(b *testing.B) {
+	nc := connect(b, startNATS(b, b.TempDir(), false))
+	store, err := journal.NewJetStream(nc, journal.Options{Level: journal.Disk}, journal.Deps{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := open(b, store, "SS_3", 1, &counter{})
+	event := make([]byte, 100)
+	const million = 1_000_000
+	for i := 0; i < million; {
+		if err := l.Append(event, nil); err == nil {
+			i++
+		} else if !errors.Is(err, journal.ErrFull) {
+			b.Fatal(err)
+		}
+	}
+	if err := l.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	epoch := uint64(2)
+	for b.Loop() {
+		c := &counter{}
+		l := open(b, store, "SS_3", epoch, c)
+		epoch++
+		if c.events != million {
+			b.Fatalf("replayed %d events", c.events)
+		}
+		if err := l.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

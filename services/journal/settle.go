@@ -16,6 +16,11 @@ type sent struct {
 // the log, or will never be.
 func (p *partition) settle(ctx context.Context, s *sent) (landed bool, err error) {
 	p.metrics.settle()
+	return p.decide(ctx, s)
+}
+
+// decide writes an epoch record and looks what is before it.
+func (p *partition) decide(ctx context.Context, s *sent) (landed bool, err error) {
 	end, err := p.claim(ctx, func(ctx context.Context, info StreamInfo) error {
 		_, err := p.scan(ctx, info.Last, s)
 		return err
@@ -114,7 +119,7 @@ func (p *partition) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.settle(ctx, nil); err != nil {
+	if _, err := p.decide(ctx, nil); err != nil {
 		return err
 	}
 	p.begun = true
