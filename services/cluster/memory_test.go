@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"errors"
+	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,14 +16,48 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	clustertest.Run(t, func(*testing.T) clustertest.Join {
+	clustertest.RunInBubble(t, func(*testing.T) clustertest.Join {
 		memory := cluster.NewMemory()
 		return func(t *testing.T, o cluster.Options) cluster.Cluster {
-			c, err := memory.Join(o)
-			if err != nil {
-				t.Fatalf("join: %v", err)
-			}
-			return c
+			return joined(t)(memory.Join(o))
 		}
 	})
+}
+
+// A third of all calls of the store fails, half of these after they were done: the outcome of a failed write is unknown.
+func TestUnknownOutcomes(t *testing.T) {
+	t.Parallel()
+	clustertest.RunInBubble(t, func(t *testing.T) clustertest.Join {
+		memory := cluster.NewMemory()
+		var mu sync.Mutex
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 0))
+		t.Logf("seed %d", seed)
+		fault := func(string) (before, after error) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch random.IntN(6) {
+			case 0:
+				return errFault, nil
+			case 1:
+				return nil, errFault
+			}
+			return nil, nil
+		}
+		return func(t *testing.T, o cluster.Options) cluster.Cluster {
+			return joined(t)(memory.JoinFaulty(o, fault))
+		}
+	})
+}
+
+var errFault = errors.New("injected fault")
+
+func joined(t *testing.T) func(cluster.Cluster, error) cluster.Cluster {
+	return func(c cluster.Cluster, err error) cluster.Cluster {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("join: %v", err)
+		}
+		return c
+	}
 }
