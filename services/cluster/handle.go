@@ -263,7 +263,7 @@ func (h *handle) Close() error {
 type pause struct{ d, max time.Duration }
 
 // storePause is the first wait between calls of the store.
-func storePause() pause { return pause{20 * time.Millisecond, time.Second} }
+func storePause() pause { return pause{20 * time.Millisecond, 250 * time.Millisecond} }
 
 // acquirePause is the first wait between attempts to acquire a partition.
 func acquirePause() pause { return pause{100 * time.Millisecond, 5 * time.Second} }

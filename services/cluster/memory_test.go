@@ -24,7 +24,8 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// A third of all calls of the store fails, half of these after they were done: the outcome of a failed write is unknown.
+// A third of all calls of the store fails, half of these after they were done: the outcome of a failed write is unknown. Each kind of
+// call succeeds at the third attempt at the latest, so that no lease runs out for it.
 func TestUnknownOutcomes(t *testing.T) {
 	t.Parallel()
 	clustertest.RunInBubble(t, func(t *testing.T) clustertest.Join {
@@ -33,16 +34,20 @@ func TestUnknownOutcomes(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		t.Logf("seed %d", seed)
-		fault := func(string) (before, after error) {
+		failed := make(map[string]int)
+		fault := func(call string) (before, after error) {
 			mu.Lock()
 			defer mu.Unlock()
-			switch random.IntN(6) {
-			case 0:
-				return errFault, nil
-			case 1:
-				return nil, errFault
+			kind := random.IntN(6)
+			if kind > 1 || failed[call] == 2 {
+				failed[call] = 0
+				return nil, nil
 			}
-			return nil, nil
+			failed[call]++
+			if kind == 0 {
+				return errFault, nil
+			}
+			return nil, errFault
 		}
 		return func(t *testing.T, o cluster.Options) cluster.Cluster {
 			return joined(t)(memory.JoinFaulty(o, fault))
