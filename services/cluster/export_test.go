@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"context"
+	"time"
+)
+
+// JoinFaulty is Join over a store whose calls go through fault: it is given the name of the call and returns an error to fail with
+// before the call is done, and one to fail with after it was done.
+func (m *Memory) JoinFaulty(o Options, fault func(call string) (before, after error)) (Cluster, error) {
+	return open(context.Background(), o, func(o Options, _ *metrics) store {
+		return &faultyStore{store: &memoryStore{m: m, prefix: "/pando/" + o.Name + "/"}, fault: fault}
+	})
+}
+
+type faultyStore struct {
+	store
+	fault func(call string) (before, after error)
+}
+
+func (s *faultyStore) do(call string, f func() error) error {
+	before, after := s.fault(call)
+	if before != nil {
+		return before
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return after
+}
+
+func (s *faultyStore) grant(ctx context.Context, ttl time.Duration) (id leaseID, got time.Duration, err error) {
+	err = s.do("grant", func() (err error) { id, got, err = s.store.grant(ctx, ttl); return err })
+	return id, got, err
+}
+
+func (s *faultyStore) keepAlive(ctx context.Context, id leaseID) (ttl time.Duration, err error) {
+	err = s.do("keepAlive", func() (err error) { ttl, err = s.store.keepAlive(ctx, id); return err })
+	return ttl, err
+}
+
+func (s *faultyStore) revoke(ctx context.Context, id leaseID) error {
+	return s.do("revoke", func() error { return s.store.revoke(ctx, id) })
+}
+
+func (s *faultyStore) txn(ctx context.Context, conds []cond, writes []write) (done bool, revision uint64, err error) {
+	err = s.do("txn", func() (err error) { done, revision, err = s.store.txn(ctx, conds, writes); return err })
+	return done, revision, err
+}
+
+func (s *faultyStore) read(ctx context.Context) (snap snapshot, err error) {
+	err = s.do("read", func() (err error) { snap, err = s.store.read(ctx); return err })
+	return snap, err
+}
+
+// DecodePair is decodePair for the fuzz test: whether the value of a key can be read.
+func DecodePair(key string, value []byte) (any, error) {
+	return decodePair(pair{key: key, value: value, created: 7, changed: 9})
+}
+
+// Rewind empties the store and begins anew at a low revision, as if its data had been replaced.
+func (m *Memory) Rewind() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.pairs)
+	m.revision = 0
+	m.advance()
+}
+
+// Put writes a raw value to a key of a cluster.
+func (m *Memory) Put(name, key, value string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.advance()
+	(&memoryStore{m: m, prefix: "/pando/" + name + "/"}).write(write{key: key, value: []byte(value)})
+}
