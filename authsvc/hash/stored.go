@@ -148,14 +148,14 @@ func argonKey(m *meter, a Argon, salt, password []byte, size int) []byte {
 }
 
 // checkBcrypt compares as bcrypt does: bytes of the password past the 72nd do
-// not count, because they did not when the hash was made.
+// not count, because they did not when the hash was made elsewhere.
 func checkBcrypt(m *meter, stored string, password []byte) (bool, error) {
 	cost, err := bcryptCost(stored)
 	if err != nil {
 		return false, err
 	}
 	m.add(1 << cost)
-	err = bcrypt.CompareHashAndPassword([]byte(stored), password[:min(len(password), MaxBcrypt)])
+	err = bcrypt.CompareHashAndPassword([]byte(stored), password)
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}

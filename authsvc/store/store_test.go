@@ -157,7 +157,14 @@ func TestRulesKeepTheirOrder(t *testing.T) {
 	}
 	apply(t, s, store.Event{Type: store.ACLOrder, Order: []string{"c", "gone", "a"}})
 	expect("c3 a1 b9 ")
-	apply(t, s, store.Event{Type: store.ACLDel, Key: "c"}, rulePut("c", "0"))
+	if s.RulesVersion() != 6 {
+		t.Errorf("rules version %d after a new order, want 6", s.RulesVersion())
+	}
+	apply(t, s, store.Event{Type: store.ACLDel, Key: "c"})
+	if s.RulesVersion() != 7 {
+		t.Errorf("rules version %d after a deletion, want 7", s.RulesVersion())
+	}
+	apply(t, s, rulePut("c", "0"))
 	expect("a1 b9 c0 ")
 	if other, err := s.Rules(t.Context(), "acme"); err != nil || len(other) != 0 {
 		t.Errorf("another tenant has %v, %v", other, err)
