@@ -124,7 +124,7 @@ type Member interface {
 	// SetState writes the node's state; the incarnation stays.
 	SetState(ctx context.Context, state string) error
 
-	// Host contends for the partitions of space that the assignment gives to this member, and returns when ctx ends (nil), at Leave
+	// Host contends, while the member is Valid, for the partitions of space that the assignment gives to it, and returns when ctx ends (nil), at Leave
 	// (nil) or when the membership is lost (ErrLost), after each partition was released and, if the lease lives, its key deleted.
 	// Partitions are independent of one another: Acquire and Release of different partitions run at the same time. The member's role
 	// must be the space's, and it can host a space only once at a time.

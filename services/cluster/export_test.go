@@ -5,28 +5,17 @@ import (
 	"time"
 )
 
-// JoinFaulty is Join over a store whose calls go through fault: it is given the name of the call and returns an error to fail with
-// before the call is done, and one to fail with after it was done.
-func (m *Memory) JoinFaulty(o Options, fault func(call string) (before, after error)) (Cluster, error) {
+// JoinFaulty is Join over a store whose calls go through fault. It is given the call, for a transaction with the first key written, as
+// in "txn own/topic/3", and run, which does it: now, later or twice. Its error is that of the call.
+func (m *Memory) JoinFaulty(o Options, fault func(call string, run func() error) error) (Cluster, error) {
 	return open(context.Background(), o, func(o Options, _ *metrics) store {
-		return &faultyStore{store: &memoryStore{m: m, prefix: "/pando/" + o.Name + "/"}, fault: fault}
+		return &faultyStore{store: &memoryStore{m: m, prefix: "/pando/" + o.Name + "/"}, do: fault}
 	})
 }
 
 type faultyStore struct {
 	store
-	fault func(call string) (before, after error)
-}
-
-func (s *faultyStore) do(call string, f func() error) error {
-	before, after := s.fault(call)
-	if before != nil {
-		return before
-	}
-	if err := f(); err != nil {
-		return err
-	}
-	return after
+	do func(call string, run func() error) error
 }
 
 func (s *faultyStore) grant(ctx context.Context, ttl time.Duration) (id leaseID, got time.Duration, err error) {
@@ -44,7 +33,8 @@ func (s *faultyStore) revoke(ctx context.Context, id leaseID) error {
 }
 
 func (s *faultyStore) txn(ctx context.Context, conds []cond, writes []write) (done bool, revision uint64, err error) {
-	err = s.do("txn", func() (err error) { done, revision, err = s.store.txn(ctx, conds, writes); return err })
+	ctx = context.WithoutCancel(ctx)
+	err = s.do("txn "+writes[0].key, func() (err error) { done, revision, err = s.store.txn(ctx, conds, writes); return err })
 	return done, revision, err
 }
 
@@ -67,10 +57,11 @@ func (m *Memory) Rewind() {
 	m.advance()
 }
 
-// Put writes a raw value to a key of a cluster.
+// Put writes a raw value to a key of a cluster; an empty one deletes it.
 func (m *Memory) Put(name, key, value string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.advance()
-	(&memoryStore{m: m, prefix: "/pando/" + name + "/"}).write(write{key: key, value: []byte(value)})
+	s := &memoryStore{m: m, prefix: "/pando/" + name + "/"}
+	s.write(write{key: key, value: []byte(value), delete: value == ""})
 }

@@ -35,19 +35,28 @@ func TestUnknownOutcomes(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		t.Logf("seed %d", seed)
 		failed := make(map[string]int)
-		fault := func(call string) (before, after error) {
+		kindOf := func(call string) int {
 			mu.Lock()
 			defer mu.Unlock()
 			kind := random.IntN(6)
 			if kind > 1 || failed[call] == 2 {
 				failed[call] = 0
-				return nil, nil
+				return 2
 			}
 			failed[call]++
-			if kind == 0 {
-				return errFault, nil
+			return kind
+		}
+		fault := func(call string, run func() error) error {
+			switch kindOf(call) {
+			case 0:
+				return errFault
+			case 1:
+				if err := run(); err != nil {
+					return err
+				}
+				return errFault
 			}
-			return nil, errFault
+			return run()
 		}
 		return func(t *testing.T, o cluster.Options) cluster.Cluster {
 			return joined(t)(memory.JoinFaulty(o, fault))

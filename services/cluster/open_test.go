@@ -125,11 +125,11 @@ func TestSilentStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var silent atomic.Bool
-		fault := func(string) (before, after error) {
+		fault := func(_ string, run func() error) error {
 			if silent.Load() {
-				return errFault, nil
+				return errFault
 			}
-			return nil, nil
+			return run()
 		}
 		memory := cluster.NewMemory()
 		c := joined(t)(memory.JoinFaulty(cluster.Options{TTL: 3 * time.Second, Margin: time.Second}, fault))
