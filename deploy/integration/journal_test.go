@@ -266,6 +266,48 @@ func TestJournalReplaysManyWindows(t *testing.T) {
 	}
 }
 
+// A replica that lags for ever answers every direct get with 404: the replay gets each record from the leader of the stream.
+func TestJournalAsksTheLeaderForWhatAReplicaLacks(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, startNATS(t, t.TempDir(), false))
+	store, err := journal.NewJetStream(nc, journal.Options{Level: journal.Disk}, journal.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, store, "SS_3", 1, &journaltest.Events{})
+	for _, event := range []string{"a", "b", "c"} {
+		write(t, l, event)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), "SS_3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := st.CachedInfo().Config
+	c.AllowDirect = false // the stream itself answers no direct get any more
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	_, err = nc.Subscribe("$JS.API.DIRECT.GET.SS_3", func(m *nats.Msg) {
+		asked.Add(1)
+		if err := m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &journaltest.Events{}
+	open(t, store, "SS_3", 2, m)
+	if want := []string{"a", "b", "c"}; !slices.Equal(m.List, want) || asked.Load() == 0 {
+		t.Errorf("replayed %q after %d direct gets, want %q", m.List, asked.Load(), want)
+	}
+}
+
 func BenchmarkJournalAppend(b *testing.B) {
 	for _, level := range []journal.Level{journal.Memory, journal.Disk, journal.Fsync} {
 		b.Run(string(level), func(b *testing.B) {
