@@ -217,7 +217,7 @@ type claim struct {
 	m    *member
 	lost chan struct{}
 
-	mu   sync.Mutex // guards the closing of lost
+	mu sync.Mutex // guards the closing of lost
 }
 
 // valid takes no lock: it is asked for each message.

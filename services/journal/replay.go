@@ -102,7 +102,7 @@ type replay struct {
 type position struct{ seq, value uint64 }
 
 func (r *replay) run(ctx context.Context) error {
-	err := r.p.streams.Read(ctx, r.p.name, r.first, r.end, func(seq uint64, b []byte) error {
+	err := r.p.read(ctx, r.p.name, r.first, r.end, func(seq uint64, b []byte) error {
 		return r.record(ctx, seq, b)
 	})
 	if err != nil {
@@ -214,7 +214,7 @@ func (r *replay) restore(ctx context.Context, seq uint64, man manifest) error {
 
 // again reads and applies the records at the given positions.
 func (r *replay) again(ctx context.Context, at []position) error {
-	return r.p.streams.Read(ctx, r.p.name, at[0].seq, at[len(at)-1].seq, func(seq uint64, b []byte) error {
+	return r.p.read(ctx, r.p.name, at[0].seq, at[len(at)-1].seq, func(seq uint64, b []byte) error {
 		if seq != at[0].seq {
 			return nil
 		}

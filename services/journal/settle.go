@@ -129,6 +129,28 @@ func (p *partition) persist(ctx context.Context, what string, fn func(context.Co
 	}
 }
 
+// read calls fn for the records from..to and goes on where it stopped when the storage fails; an error of fn ends it.
+func (p *partition) read(ctx context.Context, name string, from, to uint64, fn func(uint64, []byte) error) error {
+	var failed error
+	err := p.persist(ctx, "read "+name, func(ctx context.Context) error {
+		err := p.streams.Read(ctx, name, from, to, func(seq uint64, b []byte) error {
+			failed = fn(seq, b)
+			if failed == nil {
+				from = seq + 1
+			}
+			return failed
+		})
+		if failed != nil {
+			return nil
+		}
+		return err
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
 func (p *partition) info(ctx context.Context) (StreamInfo, error) {
 	info, err := p.lookUp(ctx)
 	if err == nil && !info.Exists {

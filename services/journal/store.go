@@ -70,7 +70,8 @@ func (o Owner) valid() bool { return o.Valid == nil || o.Valid() }
 // final reports that trying again can not help.
 func final(err error) bool {
 	var corrupt *CorruptError
-	return errors.Is(err, ErrFenced) || errors.Is(err, ErrNoLease) || errors.Is(err, ErrStorageClosed) || errors.As(err, &corrupt)
+	return errors.Is(err, ErrFenced) || errors.Is(err, ErrNoLease) || errors.Is(err, ErrStorageClosed) ||
+		errors.Is(err, ErrLevel) || errors.As(err, &corrupt)
 }
 
 // Fence writes an epoch record into the log name, which is made if it is absent: every owner of a lower epoch steps down at its next append.
