@@ -92,6 +92,7 @@ func (w *walk[V]) next() (n *nameNode[V], matched bool) {
 		f.done = f.only
 		f.kids = f.n.kids.after(f.kids)
 		if !w.allowed(k, depth) {
+			f.kids = f.n.kids.seek("%") // behind everything that begins with $
 			continue
 		}
 		w.push(k)

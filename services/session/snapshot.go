@@ -1,0 +1,393 @@
+package session
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
+)
+
+// snapshotVersion is the first byte of a snapshot.
+const snapshotVersion = 1
+
+// Bits of the second byte.
+const (
+	snapshotAttached = 1 << iota
+	snapshotRefs     // messages stand elsewhere, see AppendTo
+	snapshotBits     = snapshotAttached | snapshotRefs
+)
+
+// Bits of an entry, a subscription and a Matched; the two lowest of the first two are the QoS.
+const (
+	entryRetain   = 1 << 2
+	entryReceived = 1 << 3
+	entryBits     = 3 | entryRetain | entryReceived
+
+	subNoLocal = 1 << 2
+	subRetain  = 1 << 3
+	subBits    = 0x3f // and two for the retain handling
+	subShift   = 4
+
+	matchedFilters = 1 << 0 // the list of filters is there (it may be left out, see Matched)
+	matchedShare   = 1 << 1
+	matchedBits    = matchedFilters | matchedShare
+)
+
+// AppendTo appends the durable state. Equal states give equal bytes. ref, if it is not nil, takes each message and returns the number that the caller writes
+// it down under, so that a partition stores a message of a large fan-out once; with nil they are part of the snapshot. Numbers are varints:
+//
+//	version 1 | bits 1 | tail | window size | created | detached | expiry | enqueued | count {dropped}
+//	count {subscription} | count {id, time} | count {released entry} | count {queued entry}
+//	subscription: bits 1 | retain in bits | id | generation | n(filter)
+//	entry:        bits 1 | index | [matched | message or number]      without the brackets once PUBREC came in
+//	matched:      bits 1 | count {id} | [count {n(filter)}] | [n(group) n(filter)]
+//
+// Released entries stand in order of release, queued ones in order of the index.
+func (s *Session) AppendTo(dst []byte, ref func(*broker.Message) uint64) []byte {
+	bits := byte(0)
+	if s.attached {
+		bits |= snapshotAttached
+	}
+	if ref != nil {
+		bits |= snapshotRefs
+	}
+	dst = append(dst, snapshotVersion, bits)
+	dst = binary.AppendUvarint(dst, s.tail)
+	dst = binary.AppendUvarint(dst, uint64(s.size))
+	dst = binary.AppendVarint(dst, s.created)
+	dst = binary.AppendVarint(dst, s.detached)
+	dst = binary.AppendVarint(dst, int64(s.expiry))
+	dst = binary.AppendUvarint(dst, s.enqueued)
+	dst = binary.AppendUvarint(dst, uint64(dropReasons))
+	for _, n := range s.dropped {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	dst = s.appendSubscriptions(dst)
+	dst = s.appendWaiting(dst)
+	dst = binary.AppendUvarint(dst, uint64(s.window.live))
+	for i := range s.window.ring.n {
+		if e := s.window.ring.at(i); e.state != stateDone {
+			dst = appendEntry(dst, e, ref)
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(s.queue.n))
+	for _, e := range s.queue.kept() {
+		dst = appendEntry(dst, e, ref)
+	}
+	return dst
+}
+
+func (s *Session) appendSubscriptions(dst []byte) []byte {
+	list := s.subs.sorted()
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, u := range list {
+		bits := byte(u.QoS&3) | u.RetainHandling&3<<subShift
+		if u.NoLocal {
+			bits |= subNoLocal
+		}
+		if u.RetainAsPublished {
+			bits |= subRetain
+		}
+		dst = append(dst, bits)
+		dst = binary.AppendUvarint(dst, uint64(u.ID))
+		dst = binary.AppendUvarint(dst, u.Generation)
+		dst = appendText(dst, u.Filter)
+	}
+	return dst
+}
+
+func (s *Session) appendWaiting(dst []byte) []byte {
+	ids := make([]uint16, 0, len(s.waiting))
+	for id := range s.waiting {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	dst = binary.AppendUvarint(dst, uint64(len(ids)))
+	for _, id := range ids {
+		dst = binary.AppendUvarint(dst, uint64(id))
+		dst = binary.AppendVarint(dst, s.waiting[id])
+	}
+	return dst
+}
+
+// kept lists the waiting QoS 1/2 messages in order of the index.
+func (q *queue) kept() []*entry {
+	list := make([]*entry, 0, q.n)
+	for n := range q.lanes {
+		for i := range q.lanes[n].kept.n {
+			list = append(list, q.lanes[n].kept.at(i))
+		}
+	}
+	if len(q.lanes) > 1 {
+		slices.SortFunc(list, func(a, b *entry) int { return cmp.Compare(a.index, b.index) })
+	}
+	return list
+}
+
+func appendEntry(dst []byte, e *entry, ref func(*broker.Message) uint64) []byte {
+	bits := byte(e.qos & 3)
+	if e.retain {
+		bits |= entryRetain
+	}
+	if e.state == stateReceived {
+		bits |= entryReceived
+	}
+	dst = append(dst, bits)
+	dst = binary.AppendUvarint(dst, e.index)
+	if e.state == stateReceived {
+		return dst
+	}
+	dst = AppendMatched(dst, e.by)
+	if ref != nil {
+		return binary.AppendUvarint(dst, ref(e.msg))
+	}
+	return AppendMessage(dst, e.msg)
+}
+
+// AppendMatched appends m, nil being the same as empty, in the form that AppendTo shows.
+func AppendMatched(dst []byte, m *Matched) []byte {
+	if m == nil {
+		m = &Matched{}
+	}
+	bits := byte(0)
+	if m.Filters != nil {
+		bits |= matchedFilters
+	}
+	if m.Share != nil {
+		bits |= matchedShare
+	}
+	dst = append(dst, bits)
+	dst = binary.AppendUvarint(dst, uint64(len(m.SubIDs)))
+	for _, id := range m.SubIDs {
+		dst = binary.AppendUvarint(dst, uint64(id))
+	}
+	if m.Filters != nil {
+		dst = binary.AppendUvarint(dst, uint64(len(m.Filters)))
+		for _, f := range m.Filters {
+			dst = appendText(dst, f)
+		}
+	}
+	if m.Share != nil {
+		dst = appendText(appendText(dst, m.Share.Group), m.Share.Filter)
+	}
+	return dst
+}
+
+// DecodeMatched reads what AppendMatched wrote from the front of b, and returns what follows. Errors wrap [ErrCorrupt].
+func DecodeMatched(b []byte) (*Matched, []byte, error) {
+	r := reader{b: b}
+	m := r.matched()
+	return m, r.b, r.err
+}
+
+func (r *reader) matched() *Matched {
+	bits := r.byte()
+	if bits&^matchedBits != 0 {
+		r.fail()
+	}
+	m := &Matched{}
+	if n := r.length(); n > 0 {
+		m.SubIDs = make([]uint32, n)
+		for i := range m.SubIDs {
+			m.SubIDs[i] = r.uint32()
+		}
+	}
+	if bits&matchedFilters != 0 {
+		n := r.length()
+		if n > maxFilters {
+			r.fail()
+			return m
+		}
+		m.Filters = make([]string, n)
+		for i := range m.Filters {
+			m.Filters[i] = r.text()
+		}
+	}
+	if bits&matchedShare != 0 {
+		m.Share = &broker.Share{Group: r.text(), Filter: r.text()}
+	}
+	return m
+}
+
+func (r *reader) uint32() uint32 {
+	v := r.uvarint()
+	if v > 1<<32-1 {
+		r.fail()
+	}
+	return uint32(v)
+}
+
+// Decode makes a session from what AppendTo wrote; settings and client id are the host's to remember. msg resolves the numbers of ref, and may be nil if there
+// were none. The session is as after Suspend: Next waits for Attach or Resume. Errors wrap [ErrCorrupt], or are msg's; input of any kind gives an error or a
+// session that works, never a panic, and memory in proportion to the input.
+func Decode(b []byte, set *Settings, clientID string, msg func(uint64) (*broker.Message, error)) (*Session, error) {
+	d := decoder{reader: reader{b: b}, s: New(set, clientID, time.Time{}), msg: msg}
+	if v := d.byte(); v != snapshotVersion && d.err == nil {
+		return nil, fmt.Errorf("%w: snapshot version %d", ErrCorrupt, v)
+	}
+	bits := d.byte()
+	if bits&^snapshotBits != 0 {
+		d.fail()
+	}
+	if d.refs = bits&snapshotRefs != 0; d.refs && msg == nil {
+		return nil, fmt.Errorf("%w: messages are stored elsewhere", ErrCorrupt)
+	}
+	d.s.attached = bits&snapshotAttached != 0
+	d.head()
+	d.subscriptions()
+	d.waiting()
+	d.released()
+	d.queued()
+	if len(d.b) > 0 {
+		d.fail()
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	d.s.watch() // a queue above the watermark raises the alarm again, with the new host
+	return d.s, nil
+}
+
+// decoder is a reader with the session being made.
+type decoder struct {
+	reader
+	s    *Session
+	msg  func(uint64) (*broker.Message, error)
+	refs bool
+}
+
+func (d *decoder) head() {
+	s := d.s
+	s.tail = d.uvarint()
+	size := d.uvarint()
+	if s.tail == 0 || size == 0 || size > maxWindow {
+		d.fail()
+	}
+	s.size = uint16(size)
+	s.created, s.detached = d.varint(), d.varint()
+	s.expiry = time.Duration(d.varint())
+	if s.expiry < 0 {
+		d.fail()
+	}
+	s.enqueued = d.uvarint()
+	n := d.length()
+	if n > int(dropReasons) {
+		d.fail()
+		return
+	}
+	for i := range n {
+		s.dropped[i] = d.uvarint()
+	}
+}
+
+func (d *decoder) subscriptions() {
+	for range d.length() {
+		bits := d.byte()
+		sub := broker.Subscription{
+			QoS: broker.QoS(bits & 3), NoLocal: bits&subNoLocal != 0, RetainAsPublished: bits&subRetain != 0, RetainHandling: bits >> subShift & 3,
+			ID: d.uint32(), Generation: d.uvarint(), Filter: d.text(),
+		}
+		if bits&^subBits != 0 || d.err != nil {
+			d.fail()
+			return
+		}
+		p, err := topic.Parse(sub.Filter)
+		if err != nil || sub.QoS > 2 || d.s.subs.get(sub.Filter) != nil {
+			d.fail()
+			return
+		}
+		d.s.subs.put(newSubscription(sub, p))
+	}
+}
+
+func (d *decoder) waiting() {
+	n := d.length()
+	if n == 0 || d.err != nil {
+		return
+	}
+	d.s.waiting = make(map[uint16]int64, n)
+	for range n {
+		id, at := d.uvarint(), d.varint()
+		if id == 0 || id > 65535 || d.err != nil {
+			d.fail()
+			return
+		}
+		d.s.waiting[uint16(id)] = at
+	}
+	if len(d.s.waiting) != n {
+		d.fail()
+	}
+}
+
+// entry reads one entry.
+func (d *decoder) entry() entry {
+	bits := d.byte()
+	e := entry{qos: broker.QoS(bits & 3), retain: bits&entryRetain != 0, index: d.uvarint()}
+	if bits&^entryBits != 0 || e.qos == 0 || e.qos > 2 || e.index == 0 || e.index >= d.s.tail {
+		d.fail()
+		return e
+	}
+	if bits&entryReceived != 0 {
+		if e.qos != 2 {
+			d.fail()
+		}
+		e.state, e.size = stateReceived, entryOverhead
+		return e
+	}
+	if e.by = d.matched(); d.err != nil {
+		return e
+	}
+	var err error
+	if d.refs {
+		if n := d.uvarint(); d.err == nil {
+			e.msg, err = d.msg(n)
+		}
+	} else {
+		e.msg, d.b, err = DecodeMessage(d.b)
+	}
+	if err != nil {
+		d.err = err
+		d.fail()
+	}
+	if d.err == nil {
+		e.size = uint32(entryOverhead + e.msg.Size() + e.by.size())
+	}
+	return e
+}
+
+// released reads the window. No index and no packet id may be there twice.
+func (d *decoder) released() {
+	ids := make(map[uint16]bool)
+	for range d.length() {
+		e := d.entry()
+		if id := packetID(e.index); d.err != nil || ids[id] {
+			d.fail()
+			return
+		} else {
+			ids[id] = true
+		}
+		d.s.window.push(e)
+	}
+}
+
+// queued reads the queue, which must rise. A message that is in the window too is refused.
+func (d *decoder) queued() {
+	last := uint64(0)
+	for range d.length() {
+		e := d.entry()
+		if d.err != nil || e.state == stateReceived || e.index <= last || d.s.window.find(e.index) >= 0 {
+			d.fail()
+			return
+		}
+		last = e.index
+		e.lane = d.s.set.lane(e.msg.Topic)
+		d.s.queue.push(e, len(d.s.set.lanes))
+	}
+	if e := d.s.queue.front(); e != nil && d.s.window.live < int(d.s.size) {
+		d.s.reuse = !d.s.window.free(e.index)
+	}
+}
