@@ -132,7 +132,7 @@ func (p *partition) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.PendingBytes, s.PendingEvents = p.pending, p.count
+	s.PendingBytes, s.PendingEvents, s.Snapshotting = p.pending, p.count, p.snap != nil
 	return s
 }
 

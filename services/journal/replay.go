@@ -32,7 +32,7 @@ func (p *partition) checkLast(ctx context.Context, info StreamInfo) error {
 	if info.Last == 0 || info.First > info.Last {
 		return nil
 	}
-	return p.streams.Read(ctx, p.name, info.Last, info.Last, func(seq uint64, b []byte) error {
+	err := p.streams.Read(ctx, p.name, info.Last, info.Last, func(seq uint64, b []byte) error {
 		r, err := decodeRecord(b)
 		if err != nil {
 			return p.corrupt(seq, err.Error())
@@ -42,7 +42,13 @@ func (p *partition) checkLast(ctx context.Context, info StreamInfo) error {
 		}
 		return nil
 	})
+	if p.purged(ctx, err) {
+		return errPurged
+	}
+	return err
 }
+
+var errPurged = errors.New("the last record was purged meanwhile")
 
 // rebuild replays the log up to the sequence end. When a purge of the previous owner takes records away under the replay, it starts again.
 func (p *partition) rebuild(ctx context.Context, end uint64, m Machine) error {

@@ -89,11 +89,12 @@ func Fence(ctx context.Context, s Streams, name string, epoch uint64) error {
 	return nil
 }
 
-// backoff waits between two tries of something that failed: 10 ms doubling up to 1 s.
-type backoff struct{ next time.Duration }
+// backoff waits between two tries of something that failed: 10 ms doubling up to limit, 1 s if that is 0.
+type backoff struct{ next, limit time.Duration }
 
 func (b *backoff) wait(ctx context.Context) error {
-	b.next = min(max(2*b.next, 10*time.Millisecond), time.Second)
+	set(&b.limit, time.Second)
+	b.next = min(max(2*b.next, 10*time.Millisecond), b.limit)
 	t := time.NewTimer(b.next)
 	defer t.Stop()
 	select {

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,7 +16,7 @@ import (
 type Ledger struct {
 	t      testing.TB
 	mu     sync.Mutex
-	claims map[slot][]*Held // in the order of acquisition
+	claims map[slot][]*Held // by epoch
 }
 
 type slot struct {
@@ -90,17 +91,18 @@ func (h *Host) Release(ctx context.Context, p int) {
 	}
 }
 
-// add records a claim and checks it against the earlier ones.
+// add records a claim and checks it against the others. Acquire may be called late, when the claim is lost and a later one was made.
 func (l *Ledger) add(held *Held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := slot{held.Space, held.Partition}
 	for _, old := range l.claims[s] {
-		if old.Epoch >= held.Epoch {
+		if old.Epoch == held.Epoch || old.Epoch > held.Epoch && held.Valid() {
 			l.t.Errorf("partition %d: epoch %d of %s after %d of %s", s.partition, held.Epoch, held.Host.Name, old.Epoch, old.Host.Name)
 		}
 	}
 	l.claims[s] = append(l.claims[s], held)
+	slices.SortFunc(l.claims[s], func(a, b *Held) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	l.check(s)
 }
 
@@ -165,6 +167,6 @@ func (h *Host) all() []*Held {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *Held) int { return int(int64(a.Epoch) - int64(b.Epoch)) })
+	slices.SortFunc(all, func(a, b *Held) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	return all
 }

@@ -7,6 +7,7 @@ package clustertest
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pando-mq/pando/services/cluster"
@@ -18,11 +19,20 @@ type Join func(t *testing.T, o cluster.Options) cluster.Cluster
 // Run holds the Clusters that open's Joins return to the contract. open is called once for each subtest and returns the Join of a new,
 // empty cluster. Subtests run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Join) {
+	run(t, open, func(t *testing.T, f func(t *testing.T)) { f(t) })
+}
+
+// RunInBubble is Run with the time of testing/synctest, for stores that need no network: leases run out at no cost.
+func RunInBubble(t *testing.T, open func(t *testing.T) Join) {
+	run(t, open, synctest.Test)
+}
+
+func run(t *testing.T, open func(t *testing.T) Join, in func(t *testing.T, f func(t *testing.T))) {
 	for _, group := range [][]test{registryTests(), leaseTests(), viewTests(), ownershipTests(), handOverTests()} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				tt.run(&env{T: t, join: open(t)})
+				in(t, func(t *testing.T) { tt.run(&env{T: t, join: open(t)}) })
 			})
 		}
 	}

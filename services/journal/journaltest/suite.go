@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,10 +43,12 @@ type env struct {
 	*Faults
 	name string
 	opts journal.Options
+	log  *slog.Logger
 }
 
-func newEnv(_ *testing.T, s journal.Streams, name string) *env {
-	return &env{Faults: NewFaults(s), name: name, opts: journal.Options{MaxSpacing: -1}}
+func newEnv(t *testing.T, s journal.Streams, name string) *env {
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return &env{Faults: NewFaults(s), name: name, opts: journal.Options{MaxSpacing: -1}, log: log}
 }
 
 // Events is a machine that keeps its events. Its snapshot is State.
@@ -134,7 +137,7 @@ func (r *results) wait(t *testing.T, n int) {
 	}
 }
 
-func (e *env) store() journal.Store { return journal.New(e.Faults, e.opts, journal.Deps{}) }
+func (e *env) store() journal.Store { return journal.New(e.Faults, e.opts, journal.Deps{Log: e.log}) }
 
 func (e *env) try(ctx context.Context, epoch uint64, m journal.Machine) (journal.Log, error) {
 	return e.store().Open(ctx, e.name, journal.Owner{Epoch: epoch}, m)

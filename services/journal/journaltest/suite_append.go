@@ -209,6 +209,17 @@ var settleCases = []contractCase{
 		write(t, l, "b")
 		wantEvents(t, e.reopen(t, l, 6), "a", "b")
 	}},
+	{"settling and Open: a late record of events of an older epoch is dropped", func(t *testing.T, e *env) {
+		old, _ := e.open(t, 1)
+		write(t, old, "a")
+		l, _ := e.open(t, 2)
+		write(t, l, "b")
+		if _, err := e.Streams.Append(t.Context(), e.name, e.at(t, 2), journal.Unconditional); err != nil { // "a" once more
+			t.Fatal(err)
+		}
+		write(t, l, "c")
+		wantEvents(t, e.reopen(t, l, 3), "a", "b", "c")
+	}},
 	{"settling: a newer epoch in the tail: step down and write nothing", func(t *testing.T, e *env) {
 		l, _ := e.open(t, 5)
 		write(t, l, "a")
@@ -274,10 +285,10 @@ var settleCases = []contractCase{
 		e.Drop(e.name)
 		r := newResults()
 		appendAll(t, l, r, "b")
-		<-l.Lost()
+		r.wait(t, 1)
 		var corrupt *journal.CorruptError
-		if !errors.As(l.Err(), &corrupt) {
-			t.Errorf("the log ended with %v", l.Err())
+		if !errors.As(r.errs["b"][0], &corrupt) {
+			t.Errorf("the log ended with %v", r.errs["b"][0])
 		}
 	}},
 }
@@ -291,7 +302,7 @@ var closeCases = []contractCase{
 		}
 		r := newResults()
 		appendAll(t, l, r, "b", "c")
-		<-l.Lost()
+		wantLost(t, l, journal.ErrFenced)
 		if r.count() != 2 {
 			t.Errorf("%d callbacks before Lost, want 2", r.count())
 		}

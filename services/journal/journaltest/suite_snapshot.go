@@ -15,17 +15,22 @@ func (e *env) writeInto(t *testing.T, l journal.Log, m *Events, events ...string
 	m.List = append(m.List, events...)
 }
 
-// snapshot hands over the state of m and waits until what it covers is purged.
+// snapshot hands over the state of m and waits until what it covers is purged and the log is ready for the next one.
 func (e *env) snapshot(t *testing.T, l journal.Log, m *Events) {
+	t.Helper()
+	e.manifest(t, l, m)
+	eventually(t, "the purge", func() bool { return !l.Stats().Snapshotting })
+}
+
+// manifest hands over the state of m and waits for the manifest.
+func (e *env) manifest(t *testing.T, l journal.Log, m *Events) {
 	t.Helper()
 	before := l.Stats().SnapshotTime
 	l.Snapshot(m.State())
-	eventually(t, "the snapshot", func() bool { return l.Stats().SnapshotTime.After(before) })
-	eventually(t, "the purge of older snapshots", func() bool {
-		info := e.info(t, "SNAP_"+e.name)
-		chunks := uint64(len(m.State())/(512<<10) + 1)
-		return info.Last-info.First+1 == chunks
-	})
+	if !l.Stats().Snapshotting {
+		t.Error("no snapshot is under way after Snapshot")
+	}
+	eventually(t, "the manifest", func() bool { return l.Stats().SnapshotTime.After(before) })
 }
 
 var snapshotCases = []contractCase{
@@ -77,7 +82,8 @@ var snapshotCases = []contractCase{
 	{"Snapshot: its manifest goes into the log only after those events are durable", func(t *testing.T, e *env) {
 		l, m := e.open(t, 1)
 		e.writeInto(t, l, m, "a")
-		held, _ := e.Hold(e.name)
+		held, release := e.Hold(e.name)
+		defer release()
 		r := newResults()
 		appendAll(t, l, r, "b")
 		<-held
@@ -150,9 +156,7 @@ var snapshotCases = []contractCase{
 		e.snapshot(t, l, m)
 		e.writeInto(t, l, m, "b")
 		e.SetNoPurge(e.name, true)
-		before := l.Stats().SnapshotTime
-		l.Snapshot(m.State())
-		eventually(t, "the manifest", func() bool { return l.Stats().SnapshotTime.After(before) })
+		e.manifest(t, l, m)
 		e.writeInto(t, l, m, "c")
 		got := e.reopen(t, l, 2)
 		wantEvents(t, got, "a", "b", "c")
@@ -161,6 +165,40 @@ var snapshotCases = []contractCase{
 		eventually(t, "the purge", func() bool { return e.info(t, e.name).First > first })
 		_, next := e.open(t, 3)
 		wantEvents(t, next.List, "a", "b", "c")
+	}},
+	{"Open: a purge of the previous owner under the replay does no harm", func(t *testing.T, e *env) {
+		l, m := e.open(t, 1)
+		e.writeInto(t, l, m, "a")
+		e.writeInto(t, l, m, "b")
+		base := l.Stats().LastSequence
+		e.SetNoPurge(e.name, true)
+		e.manifest(t, l, m)
+		e.Tamper(e.name, 2, func([]byte) []byte { // the next owner reads the log when the purge takes effect
+			if err := e.Streams.Purge(t.Context(), e.name, base+1); err != nil {
+				t.Error(err)
+			}
+			return nil
+		})
+		restored := &countRestores{}
+		next, err := e.try(t.Context(), 2, restored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop(t, next)
+		wantEvents(t, restored.List, "a", "b")
+		if restored.restores != 1 {
+			t.Errorf("%d restores, want 1", restored.restores)
+		}
+	}},
+	{"settling: records that a newer owner purged already", func(t *testing.T, e *env) {
+		old, _ := e.open(t, 1)
+		write(t, old, "a")
+		next, m := e.open(t, 2)
+		e.writeInto(t, next, m, "b")
+		e.snapshot(t, next, m)
+		r := newResults()
+		appendAll(t, old, r, "c")
+		wantLost(t, old, journal.ErrFenced)
 	}},
 	{"Snapshot: a snapshot that was changed is not served", func(t *testing.T, e *env) {
 		l, m := e.open(t, 1)

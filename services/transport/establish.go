@@ -1,0 +1,164 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/pando-mq/pando/services/transport/ws"
+)
+
+// establish does everything between accept and the protocol, blocking, within
+// the handshake timeout: socket options, TLS, WebSocket upgrade.
+func (c *conn) establish() error {
+	cfg := &c.ln.cfg
+	if err := c.tune(); err != nil {
+		return fmt.Errorf("set socket options: %w", err)
+	}
+	kind := c.info.Kind
+	if !kind.secure() {
+		rc, err := c.raw.SyscallConn()
+		if err != nil {
+			return fmt.Errorf("open raw connection: %w", err)
+		}
+		c.rc = rc
+	}
+	if kind == TCP {
+		return nil
+	}
+	if c.ln.handshakes.Add(1) > int64(cfg.MaxHandshakes) {
+		c.ln.handshakes.Add(-1)
+		return ErrMaxHandshakes
+	}
+	defer c.ln.handshakes.Add(-1)
+	by := time.Now().Add(cfg.HandshakeTimeout)
+	if err := c.setDeadlines(by); err != nil {
+		return err
+	}
+	if kind.secure() {
+		if err := c.startTLS(by); err != nil {
+			return err
+		}
+	}
+	if kind.web() {
+		if err := c.upgrade(); err != nil {
+			return err
+		}
+	}
+	return c.setDeadlines(time.Time{})
+}
+
+// setDeadlines sets both deadlines, unless the connection is ending: then the
+// one that wakes its goroutine stays.
+func (c *conn) setDeadlines(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return c.reason
+	}
+	return c.raw.SetDeadline(t)
+}
+
+func (c *conn) tune() error {
+	cfg := &c.ln.cfg
+	errs := []error{c.raw.SetNoDelay(cfg.NoDelay)}
+	if cfg.SndBuf > 0 {
+		errs = append(errs, c.raw.SetWriteBuffer(cfg.SndBuf))
+	}
+	if cfg.RecBuf > 0 {
+		errs = append(errs, c.raw.SetReadBuffer(cfg.RecBuf))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *conn) startTLS(by time.Time) error {
+	t := tls.Server(c.raw, c.ln.tls.Load())
+	ctx, cancel := context.WithDeadline(context.Background(), by)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		return handshakeReason(ErrTLS, err)
+	}
+	state := t.ConnectionState()
+	c.nc, c.info.TLS = t, &state
+	return nil
+}
+
+// handshakeReason tells a timeout from a fault of the peer.
+func handshakeReason(fault Reason, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return ErrHandshakeTimeout
+	case readReason(err) == ErrPeerClosed, readReason(err) == ErrReset:
+		return readReason(err)
+	}
+	return fmt.Errorf("%w: %w", fault, err)
+}
+
+// upgrade reads one request and turns the connection into a WebSocket, or
+// answers it and gives the reason to end.
+func (c *conn) upgrade() error {
+	buf := c.ln.pool.getRead()
+	defer c.ln.pool.putRead(buf)
+	head, total, err := ws.ReadHead(c.nc, buf[:ws.MaxHead])
+	if err != nil {
+		return c.refuse(err)
+	}
+	r, err := ws.ParseRequest(buf[:head])
+	if err != nil {
+		return c.refuse(err)
+	}
+	if fn := c.ln.deps.HTTP[r.URL.Path]; fn != nil {
+		return c.answer(fn, r)
+	}
+	sub, err := c.ln.upgrade.Check(r)
+	if err != nil {
+		return c.refuse(err)
+	}
+	if _, err := c.nc.Write(ws.AppendAccept(nil, r, sub)); err != nil {
+		return handshakeReason(ErrUpgrade, err)
+	}
+	c.web = new(ws.Decoder)
+	c.rest = append([]byte(nil), buf[head:total]...)
+	c.info.Header, c.info.Subprotocol = r.Header, sub
+	return nil
+}
+
+// refuse answers an *ws.HTTPError with its text.
+func (c *conn) refuse(err error) error {
+	he, ok := errors.AsType[*ws.HTTPError](err)
+	if !ok {
+		return handshakeReason(ErrUpgrade, err)
+	}
+	c.respond(he.Status, "text/plain", []byte(he.Text), false)
+	return fmt.Errorf("%w: %w", ErrUpgrade, err)
+}
+
+// answer serves a path of Deps.HTTP.
+func (c *conn) answer(fn HTTPFunc, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return c.refuse(&ws.HTTPError{Status: http.StatusMethodNotAllowed, Text: "Method Not Allowed"})
+	}
+	c.guard(func() {
+		status, contentType, body := fn(r)
+		c.respond(status, contentType, body, r.Method == http.MethodHead)
+	})
+	return ErrHTTP
+}
+
+func (c *conn) respond(status int, contentType string, body []byte, head bool) {
+	if _, err := c.nc.Write(ws.AppendResponse(nil, status, contentType, body, head)); err == nil {
+		c.linger()
+	}
+}
+
+// webReason is the reason for the end that the decoder found.
+func webReason(ce *ws.CloseError) error {
+	if ce.Peer {
+		return fmt.Errorf("%w: %w", ErrPeerClosed, ce)
+	}
+	return fmt.Errorf("%w: %w", ErrWebSocket, ce)
+}

@@ -1,0 +1,321 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pando-mq/pando/services/transport/ws"
+)
+
+// Deps is what a Listener needs from the program around it.
+type Deps struct {
+	Log *slog.Logger
+	// Accept makes the Handler of a connection whose handshakes are done; it must
+	// not block. It may already use the Conn. nil closes it with ErrRefused.
+	Accept func(Conn) Handler
+	// HTTP answers plain requests by path on ws and wss listeners; may be nil.
+	HTTP map[string]HTTPFunc
+}
+
+// Listener accepts the connections of one address and owns them.
+type Listener struct {
+	cfg     Config
+	deps    Deps
+	upgrade ws.Options
+	tls     atomic.Pointer[tls.Config]
+	pool    *pool
+
+	handshakes atomic.Int64
+	accepted   atomic.Uint64
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	shutdowns map[Reason]uint64
+	empty     chan struct{} // closed by the last connection, if somebody waits
+	socket    *net.TCPListener
+	addr      netip.AddrPort // of the last socket
+	stop      chan struct{}  // closed by Stop; made by Start
+	acceptors *sync.WaitGroup
+}
+
+// abortGrace is the time given to Handlers to return after an abort.
+const abortGrace = 5 * time.Second
+
+// maxReasons bounds the keys of Shutdowns; what comes later counts as "error".
+const maxReasons = 64
+
+// New checks cfg, loads its certificates and returns a Listener that Start opens.
+func New(cfg Config, deps Deps) (*Listener, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Log == nil || deps.Accept == nil {
+		return nil, errors.New("transport: Deps.Log and Deps.Accept are required")
+	}
+	l := &Listener{
+		cfg: cfg, deps: deps, pool: new(pool),
+		conns: make(map[*conn]struct{}), shutdowns: make(map[Reason]uint64),
+		upgrade: ws.Options{
+			Path: cfg.Path, Subprotocols: cfg.Subprotocols,
+			RequireSubprotocol: cfg.RequireSubprotocol, AllowedOrigins: cfg.AllowedOrigins,
+		},
+	}
+	if err := l.Reload(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Reload reads the certificate files again; new connections use them. After an
+// error the old ones stay in use.
+func (l *Listener) Reload() error {
+	if !l.cfg.kind().secure() {
+		return nil
+	}
+	t, err := loadTLS(&l.cfg)
+	if err != nil {
+		return fmt.Errorf("listener %q: %w", l.cfg.Name, err)
+	}
+	l.tls.Store(t)
+	return nil
+}
+
+// Start binds the address and accepts. ctx bounds the binding only. After Stop it
+// may be called again.
+func (l *Listener) Start(ctx context.Context) error {
+	l.mu.Lock()
+	running := l.socket != nil
+	l.mu.Unlock()
+	if running {
+		return fmt.Errorf("listener %q: already started", l.cfg.Name)
+	}
+	socket, err := l.listen(ctx)
+	if err != nil {
+		return fmt.Errorf("listener %q: %w", l.cfg.Name, err)
+	}
+	stop, acceptors := make(chan struct{}), new(sync.WaitGroup)
+	l.mu.Lock()
+	if l.socket != nil {
+		l.mu.Unlock()
+		_ = socket.Close()
+		return fmt.Errorf("listener %q: already started", l.cfg.Name)
+	}
+	l.socket, l.stop, l.acceptors, l.addr = socket, stop, acceptors, addrPort(socket.Addr())
+	for range l.cfg.Acceptors {
+		acceptors.Go(func() { l.accept(socket, stop) })
+	}
+	l.mu.Unlock()
+	l.deps.Log.Info("listener started", slog.String("listener", l.cfg.Name), slog.String("kind", string(l.cfg.kind())),
+		slog.String("addr", socket.Addr().String()))
+	return nil
+}
+
+func (l *Listener) listen(ctx context.Context) (*net.TCPListener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.cfg.Bind)
+	if err != nil {
+		return nil, err
+	}
+	socket := ln.(*net.TCPListener)
+	if l.cfg.Backlog > 0 {
+		rc, err := socket.SyscallConn()
+		if err == nil {
+			err = setBacklog(rc, l.cfg.Backlog)
+		}
+		if err != nil {
+			_ = socket.Close()
+			return nil, fmt.Errorf("set backlog: %w", err)
+		}
+	}
+	return socket, nil
+}
+
+// accept runs until the socket is closed by Stop. A lack of file descriptors
+// passes: it waits and tries again.
+func (l *Listener) accept(socket *net.TCPListener, stop <-chan struct{}) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
+	for {
+		raw, err := socket.AcceptTCP()
+		if err == nil {
+			pause = shortest
+			l.admit(raw)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		l.deps.Log.Warn("accept failed", slog.String("listener", l.cfg.Name), slog.Any("error", err), slog.Duration("retry_in", pause))
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+func (l *Listener) admit(raw *net.TCPConn) {
+	l.accepted.Add(1)
+	c := newConn(l, raw)
+	l.mu.Lock()
+	full := len(l.conns) >= l.cfg.MaxClients
+	if full {
+		l.countLocked(ErrMaxClients)
+	} else {
+		l.conns[c] = struct{}{}
+	}
+	l.mu.Unlock()
+	if full {
+		_ = raw.Close()
+		return
+	}
+	go c.serve()
+}
+
+// remove is the last act of a connection's goroutine.
+func (l *Listener) remove(c *conn, reason Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	l.countLocked(reason)
+	if len(l.conns) == 0 && l.empty != nil {
+		close(l.empty)
+		l.empty = nil
+	}
+}
+
+func (l *Listener) countLocked(reason Reason) {
+	if _, known := l.shutdowns[reason]; !known && len(l.shutdowns) >= maxReasons {
+		reason = errOther
+	}
+	l.shutdowns[reason]++
+}
+
+// Stop closes the listening socket and waits until nothing more is accepted.
+// Connections stay. It is a no-op on a listener that is not started.
+func (l *Listener) Stop(context.Context) error {
+	l.mu.Lock()
+	socket, stop, acceptors := l.socket, l.stop, l.acceptors
+	l.socket = nil
+	l.mu.Unlock()
+	if socket == nil {
+		return nil
+	}
+	close(stop)
+	err := socket.Close()
+	acceptors.Wait() // they only wait for the socket and for stop
+	l.deps.Log.Info("listener stopped", slog.String("listener", l.cfg.Name))
+	return err
+}
+
+// Drain stops accepting and waits until every connection has ended by itself.
+// The error is ctx's.
+func (l *Listener) Drain(ctx context.Context) error {
+	return errors.Join(l.Stop(ctx), l.wait(ctx))
+}
+
+// Close stops accepting and closes every connection with ErrShutdown, which sends
+// what is queued. Connections left when ctx ends are aborted; then the error is
+// ctx's. When it returns no goroutine of the listener is left, unless a Handler
+// blocks, which the error then says.
+func (l *Listener) Close(ctx context.Context) error {
+	err := l.Stop(ctx)
+	for _, c := range l.snapshot() {
+		c.Close(ErrShutdown)
+	}
+	waitErr := l.wait(ctx)
+	if waitErr != nil {
+		for _, c := range l.snapshot() {
+			c.Abort(ErrShutdown)
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+		defer cancel()
+		if l.wait(grace) != nil {
+			waitErr = fmt.Errorf("listener %q: %d handlers block: %w", l.cfg.Name, l.Count(), waitErr)
+		}
+	}
+	return errors.Join(err, waitErr)
+}
+
+func (l *Listener) snapshot() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+// wait returns when there is no connection.
+func (l *Listener) wait(ctx context.Context) error {
+	l.mu.Lock()
+	if len(l.conns) == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.empty == nil {
+		l.empty = make(chan struct{})
+	}
+	empty := l.empty
+	l.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Addr is the bound address, also after Stop; invalid before the first Start.
+func (l *Listener) Addr() netip.AddrPort {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addr
+}
+
+// Config returns the listener's configuration.
+func (l *Listener) Config() Config { return l.cfg }
+
+// Running reports whether the listener accepts.
+func (l *Listener) Running() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.socket != nil
+}
+
+// Count is the number of connections, those in a handshake included.
+func (l *Listener) Count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+// Accepted is the number of connections accepted since New, refused ones included.
+func (l *Listener) Accepted() uint64 { return l.accepted.Load() }
+
+// Shutdowns returns how many connections ended, by reason.
+func (l *Listener) Shutdowns() map[Reason]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.shutdowns)
+}
+
+// addrPort converts a TCP address; an IPv4 address is never IPv6-mapped.
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
