@@ -124,7 +124,7 @@ func (e *ended) apply(st *state) {
 		c.will, c.due = nil, 0
 	}
 	if c.att != nil {
-		st.supersede(c, true, e.epoch, "kicked")
+		st.supersede(c, true, c.att.epoch, "kicked")
 	}
 	st.endSession(c)
 	st.tidy(c)

@@ -45,6 +45,7 @@ const (
 	kindReassigned
 	kindRerouted
 	kindForgotten
+	kindConfigured
 )
 
 // newEvent makes an empty event of a kind, nil for an unknown one.
@@ -84,6 +85,8 @@ func newEvent(k eventKind) event {
 		return &rerouted{}
 	case kindForgotten:
 		return &forgotten{}
+	case kindConfigured:
+		return &configured{}
 	}
 	return nil
 }
@@ -237,26 +240,19 @@ type ended struct {
 	at      int64
 	id      broker.MessageID // of the will that this may publish
 	dropped bool             // by an operator: a connection that is there is kicked
-	epoch   broker.ConnEpoch // of the kick
 }
 
 func (*ended) kind() eventKind { return kindEnded }
 
-// key | at | will id 16 | flags: dropped 1 | [epoch: partition counter]
+// key | at | will id 16 | flags: dropped 1
 func (e *ended) append(dst []byte) []byte {
 	dst = binary.AppendVarint(appendKey(dst, e.key), e.at)
-	dst = append(append(dst, e.id[:]...), flag(e.dropped, 1))
-	if e.dropped {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, e.epoch.Partition), e.epoch.Counter)
-	}
-	return dst
+	return append(append(dst, e.id[:]...), flag(e.dropped, 1))
 }
 
 func (e *ended) read(r *reader) {
 	e.key, e.at, e.id = r.key(), r.varint(), r.messageID()
-	if e.dropped = r.flags(1) != 0; e.dropped {
-		e.epoch = broker.ConnEpoch{Partition: r.uvarint(), Counter: r.uvarint()}
-	}
+	e.dropped = r.flags(1) != 0
 }
 
 // willDue: the delay of a will is over.

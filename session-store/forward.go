@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
 )
 
 const (
@@ -93,8 +94,7 @@ func (l *lane) over() bool {
 	return l.dead || l.p.dead
 }
 
-// open opens the next stream. The lane's number as a topic partition lies behind the real ones; its epoch is this partition's, so that a home of an
-// older epoch is refused (rule N10).
+// open opens the next stream.
 func (l *lane) open() (broker.DeliverStream, error) {
 	p := l.p
 	p.mu.Lock()
@@ -108,8 +108,21 @@ func (l *lane) open() (broker.DeliverStream, error) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, laneOpening)
 	defer cancel()
-	o := broker.DeliverOpen{Router: p.s.self, Topic: p.s.topics + p.n, TopicEpoch: p.epoch, Partition: max(0, l.key.session)}
-	return sink.OpenDeliver(ctx, o, func(acks []broker.DeliverAck) { l.answered(turn, acks) })
+	return sink.OpenDeliver(ctx, l.address(), func(acks []broker.DeliverAck) { l.answered(turn, acks) })
+}
+
+// address is what the stream says it carries. Towards a session partition the home has a number of its own behind the topic partitions, with its epoch, so that
+// a home of an older epoch is refused (rule N10). A gateway knows topic partitions alone: it is told one of those, and the epoch that the view has for it.
+func (l *lane) address() broker.DeliverOpen {
+	p := l.p
+	o := broker.DeliverOpen{Router: p.s.self, Topic: p.s.topics + p.n, TopicEpoch: p.epoch, Partition: l.key.session}
+	if l.key.session < 0 {
+		o.Topic, o.TopicEpoch, o.Partition = p.n%p.s.topics, 0, 0
+		if owner, ok := p.s.deps.Cluster.View().Owner(cluster.TopicSpace, o.Topic); ok {
+			o.TopicEpoch = owner.Epoch
+		}
+	}
+	return o
 }
 
 // sink is the interface of a lane's destination.

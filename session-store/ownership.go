@@ -55,8 +55,20 @@ func (o *ownership) open(ctx context.Context) error {
 	return nil
 }
 
-// start watches the log and the claim.
-func (o *ownership) start() { o.wg.Go(o.supervise) }
+// start watches the log and the claim, once the store shows the partition.
+func (o *ownership) start() {
+	o.catchUp()
+	o.wg.Go(o.supervise)
+}
+
+// catchUp looks at the present view: the partition was not told of newer ones while it was being opened.
+func (o *ownership) catchUp() {
+	if p := o.part.Load(); p != nil {
+		p.enter()
+		p.sweep(o.s.deps.Cluster.View())
+		p.leave()
+	}
+}
 
 func (o *ownership) supervise() {
 	for {
@@ -109,6 +121,7 @@ func (o *ownership) reopen() bool {
 		}
 		err := o.open(ctx)
 		if err == nil {
+			o.catchUp()
 			return true
 		}
 		o.s.deps.Log.Warn("the log of a session partition is not opened", slog.Int("partition", o.claim.Partition), slog.Any("error", err))
@@ -184,11 +197,11 @@ type replay struct{ p *partition }
 
 // Restore implements journal.Machine.
 func (r *replay) Restore(snapshot []byte) error {
-	st, err := decodeState(snapshot, r.p.s.set, r.p.s.topics)
+	st, err := decodeState(snapshot, r.p.s.topics)
 	if err != nil {
 		return err
 	}
-	r.p.st = st
+	r.p.st, r.p.configured = st, true
 	return nil
 }
 
@@ -199,6 +212,7 @@ func (r *replay) Apply(b []byte) error {
 		return err
 	}
 	e.apply(r.p.st)
+	r.p.configured = true // the first event of a log says under which settings it was written
 	return nil
 }
 
@@ -219,6 +233,9 @@ func (p *partition) begin(log journal.Log) {
 	}
 	p.startTimers()
 	p.serving = true
+	if p.configured && !sameSettings(p.st.set, p.s.set) && !p.commit(&configured{set: p.s.set}) {
+		return
+	}
 	p.resend()
 	p.startLanes()
 	p.sweep(p.s.deps.Cluster.View())

@@ -44,11 +44,14 @@ type partition struct {
 	draining bool          // nothing new is taken
 	idle     chan struct{} // not nil while drain waits; closed when everything is durable
 
+	configured bool // the log says under which settings it is written
+
 	buf      []byte
 	appended uint64 // events handed to the log
 	durable  uint64 // of them
 	pending  int    // bytes of those that are not durable
 	sizes    []int  // of each of those
+	unlooked int    // bytes since the last look whether a snapshot is due
 	effects  []effect
 	calls    []func()
 	calling  bool
@@ -157,6 +160,12 @@ func (p *partition) write(e event) error {
 	if p.dead {
 		return journal.ErrClosed
 	}
+	if !p.configured {
+		p.configured = true
+		if err := p.write(&configured{set: p.s.set}); err != nil {
+			return err
+		}
+	}
 	p.buf = appendEvent(p.buf[:0], e)
 	err := p.log.Append(p.buf, p.wrote)
 	if err != nil {
@@ -186,6 +195,10 @@ func (p *partition) wrote(err error) {
 	}
 	p.durable++
 	p.pending -= p.sizes[0]
+	if p.unlooked += p.sizes[0]; p.unlooked > 1<<20 {
+		p.unlooked = 0
+		p.timers.nudge() // looks whether a snapshot is due
+	}
 	p.sizes = p.sizes[1:]
 	for len(p.effects) > 0 && p.effects[0].need <= p.durable && !p.dead {
 		do := p.effects[0].do
@@ -200,9 +213,6 @@ func (p *partition) wrote(err error) {
 	if p.idle != nil && p.durable == p.appended {
 		close(p.idle)
 		p.idle = nil
-	}
-	if p.durable%256 == 0 {
-		p.timers.nudge() // looks whether a snapshot is due
 	}
 }
 

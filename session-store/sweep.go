@@ -2,6 +2,7 @@ package sessionstore
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
@@ -110,12 +111,7 @@ func (p *partition) gatewayGone(inc uint64) bool {
 			s.att = nil
 			p.unhold(k)
 		}
-		for _, o := range s.olds {
-			if o.gw.Incarnation == inc {
-				s.dropOld(inc, o.conn)
-				break // a gateway has one superseded connection of a client id at most; the next look finds another
-			}
-		}
+		s.olds = slices.DeleteFunc(s.olds, func(o *attachment) bool { return o.gw.Incarnation == inc })
 		p.softTidy(k, s)
 		p.settled(k)
 	}

@@ -50,7 +50,11 @@ func (p *partition) softTidy(k clientKey, s *softClient) {
 // kick asks the gateway of a connection to end it. Without a stream the next one begins with it. The push carries the epoch of the connection that took
 // over: the gateway may be the same, and ignores lower ones than it has seen.
 func (p *partition) kick(k kick) {
-	p.s.metrics.kicks.WithLabelValues(k.why).Inc()
+	reason := k.why
+	if reason != "conflict" && reason != "resync" {
+		reason = "management"
+	}
+	p.s.metrics.kicks.WithLabelValues(reason).Inc()
 	if g := p.gateways[k.att.gw.Incarnation]; g != nil && g.stream != nil {
 		g.stream.push(broker.Push{
 			Op: broker.PushKick, Tenant: k.key.tenant, ClientID: k.key.id, Conn: k.att.conn, Epoch: k.epoch, Reason: k.why,
