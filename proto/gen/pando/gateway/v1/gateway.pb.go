@@ -1092,6 +1092,7 @@ func (x *InjectRequest) GetMsg() *v1.Message {
 type InjectResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Matched       bool                   `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the publish, where it has one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1131,6 +1132,13 @@ func (x *InjectResponse) GetMatched() bool {
 		return x.Matched
 	}
 	return false
+}
+
+func (x *InjectResponse) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
 }
 
 // SubscribeRequest adds subscriptions for a connected client.
@@ -1538,9 +1546,10 @@ const file_pando_gateway_v1_gateway_proto_rawDesc = "" +
 	"\fKickResponse\"f\n" +
 	"\rInjectRequest\x12)\n" +
 	"\x02as\x18\x01 \x01(\v2\x19.pando.broker.v1.IdentityR\x02as\x12*\n" +
-	"\x03msg\x18\x02 \x01(\v2\x18.pando.broker.v1.MessageR\x03msg\"*\n" +
+	"\x03msg\x18\x02 \x01(\v2\x18.pando.broker.v1.MessageR\x03msg\"<\n" +
 	"\x0eInjectResponse\x12\x18\n" +
-	"\amatched\x18\x01 \x01(\bR\amatched\"\x8c\x01\n" +
+	"\amatched\x18\x01 \x01(\bR\amatched\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x8c\x01\n" +
 	"\x10SubscribeRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12C\n" +
