@@ -3040,8 +3040,8 @@ type PutUserRequest struct {
 	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"` // imported, with salt and method as in auth.*.password_hash
 	Salt          string                 `protobuf:"bytes,5,opt,name=salt,proto3" json:"salt,omitempty"`
 	Method        string                 `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
-	Create        bool                   `protobuf:"varint,7,opt,name=create,proto3" json:"create,omitempty"`   // ALREADY_EXISTS if there is one of that name
-	Replace       bool                   `protobuf:"varint,8,opt,name=replace,proto3" json:"replace,omitempty"` // NOT_FOUND if there is none of that name
+	Create        bool                   `protobuf:"varint,7,opt,name=create,proto3" json:"create,omitempty"`                                 // ALREADY_EXISTS if there is one of that name
+	OnlyPassword  bool                   `protobuf:"varint,8,opt,name=only_password,json=onlyPassword,proto3" json:"only_password,omitempty"` // NOT_FOUND if there is none of that name; its superuser flag stays
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3125,9 +3125,9 @@ func (x *PutUserRequest) GetCreate() bool {
 	return false
 }
 
-func (x *PutUserRequest) GetReplace() bool {
+func (x *PutUserRequest) GetOnlyPassword() bool {
 	if x != nil {
-		return x.Replace
+		return x.OnlyPassword
 	}
 	return false
 }
@@ -3947,7 +3947,7 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"f\n" +
 	"\x11ListUsersResponse\x12)\n" +
 	"\x05users\x18\x01 \x03(\v2\x13.pando.mgmt.v1.UserR\x05users\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xff\x01\n" +
 	"\x0ePutUserRequest\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.pando.mgmt.v1.UserKindR\x04kind\x12'\n" +
 	"\x04user\x18\x02 \x01(\v2\x13.pando.mgmt.v1.UserR\x04user\x12\x1a\n" +
@@ -3955,8 +3955,8 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x04hash\x18\x04 \x01(\tR\x04hash\x12\x12\n" +
 	"\x04salt\x18\x05 \x01(\tR\x04salt\x12\x16\n" +
 	"\x06method\x18\x06 \x01(\tR\x06method\x12\x16\n" +
-	"\x06create\x18\a \x01(\bR\x06create\x12\x18\n" +
-	"\areplace\x18\b \x01(\bR\areplace\"\x11\n" +
+	"\x06create\x18\a \x01(\bR\x06create\x12#\n" +
+	"\ronly_password\x18\b \x01(\bR\fonlyPassword\"\x11\n" +
 	"\x0fPutUserResponse\"l\n" +
 	"\x11DeleteUserRequest\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.pando.mgmt.v1.UserKindR\x04kind\x12\x16\n" +
