@@ -126,6 +126,9 @@ func (c *checker) exits(f *ast.File) {
 		names[local] = p
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
+		if fn, ok := n.(*ast.FuncDecl); ok && fn.Name.Name == "TestMain" && fn.Recv == nil && strings.HasSuffix(c.name, "_test.go") {
+			return false // it is the main function of a test program
+		}
 		sel, ok := n.(*ast.SelectorExpr)
 		if !ok {
 			return true

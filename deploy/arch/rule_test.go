@@ -153,6 +153,7 @@ func TestCheckGo(t *testing.T) {
 		{"exit", "router/x.go", head + "import \"os\"\n\nfunc f() { os.Exit(1) }\n", "calls os.Exit"},
 		{"exit under another name", "router/x.go", head + "import sys \"os\"\n\nfunc f() { sys.Exit(1) }\n", "calls sys.Exit"},
 		{"exit in a test", "router/x_test.go", head + "import \"os\"\n\nfunc f() { os.Exit(1) }\n", "calls os.Exit"},
+		{"exit in TestMain", "router/x_test.go", head + "import (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestMain(m *testing.M) { os.Exit(m.Run()) }\n", ""},
 		{"exit at home", "services/run/x.go", head + "import \"os\"\n\nfunc f() { os.Exit(1) }\n", ""},
 		{"fatal", "router/x.go", head + "import \"log\"\n\nfunc f() { log.Fatalf(\"\") }\n", "calls log.Fatalf"},
 		{"fatal of something else", "router/x.go", head + "type l struct{}\n\nfunc (l) Fatalf() {}\n\nfunc f(log l) { log.Fatalf() }\n", ""},

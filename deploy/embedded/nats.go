@@ -28,7 +28,7 @@ type NATSConfig struct {
 	Listen  string        // "127.0.0.1:4222"; "" for none
 	Cluster string        // "127.0.0.1:6222": where other servers connect; "" for none
 	Routes  []string      // "nats://127.0.0.1:6222": the servers of the cluster
-	MaxDisk int64         // bytes of the JetStream store; 0: what the server thinks fit
+	MaxDisk int64         // bytes that streams may reserve; 0: 1 TiB, more than they use (a stream reserves its limit, not what it holds)
 	Log     *slog.Logger
 	Start   time.Duration // how long the start may take; default 60 s
 }
@@ -68,6 +68,10 @@ func options(c NATSConfig) (*server.Options, error) {
 		ServerName: c.Name, JetStream: true, StoreDir: c.Dir, JetStreamMaxStore: c.MaxDisk,
 		NoSigs: true, DontListen: c.Listen == "", MaxPayload: 8 << 20, SyncAlways: c.Level == journal.Fsync || c.Level == "",
 	}
+	if o.JetStreamMaxStore == 0 {
+		o.JetStreamMaxStore = 1 << 40
+	}
+	o.JetStreamMaxMemory = o.JetStreamMaxStore
 	if o.ServerName == "" {
 		o.ServerName = "pando"
 	}
