@@ -116,7 +116,7 @@ func (c *conn) Deliver(d *edge.Delivery) edge.Outcome {
 	if isNew {
 		c.five.aliasOut[d.Topic] = e.d.TopicAlias.Value
 	}
-	c.wrote(size, edge.PacketsPublishSent)
+	c.countSent(packet.TypePublish, size)
 	if !c.tc.Writable() {
 		return edge.SentFull
 	}
@@ -146,7 +146,7 @@ func (c *conn) alias(topic string, d *packet.Delivery) (isNew bool) {
 
 // Release implements edge.Device: it sends PUBREL.
 func (c *conn) Release(packetID uint16) {
-	c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: packetID}, edge.PacketsPubrelSent)
+	c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: packetID})
 }
 
 // Hold implements edge.Device.
