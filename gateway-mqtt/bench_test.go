@@ -5,49 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/pando-mq/pando/gateway-mqtt/packet"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
-	"github.com/pando-mq/pando/services/transport"
 )
-
-// sink is a transport connection that forgets what it is given, so that only the gateway's own work is measured.
-type sink struct {
-	buf  []byte
-	info transport.Info
-}
-
-func (s *sink) Append(b []byte)                           { s.buf = append(s.buf[:0], b...) }
-func (s *sink) AppendFrom(encode func(dst []byte) []byte) { s.buf = encode(s.buf[:0]) }
-func (s *sink) Flush()                                    {}
-func (s *sink) Pending() int                              { return 0 }
-func (s *sink) Writable() bool                            { return true }
-func (s *sink) Post(fn func()) bool                       { fn(); return true }
-func (s *sink) PauseRead()                                {}
-func (s *sink) ResumeRead()                               {}
-func (s *sink) SetReadLimit(int)                          {}
-func (s *sink) SetDeadline(time.Time)                     {}
-func (s *sink) Close(error)                               {}
-func (s *sink) Abort(error)                               {}
-func (s *sink) Info() *transport.Info                     { return &s.info }
-
-// delivering makes an open connection without an edge.
-func delivering(tb testing.TB, v packet.Version) *conn {
-	tb.Helper()
-	g := &Gateway{cfg: DefaultConfig(), count: new(edge.Counters)}
-	g.encoders.New = func() any { return newEncoder() }
-	var err error
-	if g.metrics, err = newMetrics(g, prometheus.NewRegistry()); err != nil {
-		tb.Fatal(err)
-	}
-	c := &conn{gw: g, tc: new(sink), state: open, version: v}
-	if v == packet.V5 {
-		c.five = &five{outMax: 16}
-	}
-	return c
-}
 
 func delivery() *edge.Delivery {
 	return &edge.Delivery{
