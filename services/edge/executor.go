@@ -91,6 +91,13 @@ func (c *Conn) vacate(mine bool) {
 	}
 }
 
+// flow pumps inside a call of the gateway.
+func (c *Conn) flow() {
+	mine := c.occupy()
+	c.pump()
+	c.vacate(mine)
+}
+
 // tell runs a callback of the gateway, unless the gateway is gone.
 func (c *Conn) tell(fn func()) {
 	if !c.shut {
