@@ -20,22 +20,6 @@ func delivery() *edge.Delivery {
 	}
 }
 
-// TestDeliverAllocatesNothing: a delivery costs no garbage, whatever it carries.
-func TestDeliverAllocatesNothing(t *testing.T) {
-	for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
-		c, d := delivering(t, v), delivery()
-		allocs := testing.AllocsPerRun(1000, func() {
-			if c.Deliver(d) != edge.Sent {
-				t.Fatal("refused")
-			}
-			c.Release(77)
-		})
-		if allocs >= 1 { // the pool may be emptied by the collector meanwhile
-			t.Errorf("%s: %v allocations per delivery", v, allocs)
-		}
-	}
-}
-
 func BenchmarkDeliver(b *testing.B) {
 	for _, v := range []packet.Version{packet.V311, packet.V5} {
 		b.Run(v.String(), func(b *testing.B) {
