@@ -11,7 +11,7 @@ import (
 )
 
 func TestSessionGoesOn(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		if d.reply.Present {
@@ -32,7 +32,7 @@ func TestSessionGoesOn(t *testing.T) {
 }
 
 func TestSessionEndsWithItsConnection(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
@@ -45,7 +45,7 @@ func TestSessionEndsWithItsConnection(t *testing.T) {
 
 // Rule N12: epochs rise, and a request with an older one changes nothing.
 func TestN12OldConnectionChangesNothing(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		old := g1.connect("c", persistent)
 		old.subscribe("a", 1)
@@ -77,7 +77,7 @@ func TestN12OldConnectionChangesNothing(t *testing.T) {
 
 // Rule N12: a new owner's epochs are above the old owner's, for clean attachments too.
 func TestN12EpochsRiseAcrossOwners(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		a, b := g.connect("c", persistent), g.connect("clean", options{clean: true})
 		w.fail()
@@ -91,7 +91,7 @@ func TestN12EpochsRiseAcrossOwners(t *testing.T) {
 
 // Rule N12: the answer to the Attach of a persistent session waits for its record; a clean one needs none, but a valid lease.
 func TestN12AttachIsDurableOrUnderAValidLease(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent)
 		held, release := w.faults.Hold(logOf("c"))
@@ -114,17 +114,17 @@ func TestN12AttachIsDurableOrUnderAValidLease(t *testing.T) {
 
 // Rule R6: an Attach comes from a gateway that the view shows.
 func TestR6GatewayMustBeInView(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent)
 		open := broker.SessionOpen{Gateway: broker.NodeRef{ID: "g9", Incarnation: g.ref.Incarnation - 1}}
-		_, err := w.store.OpenSession(t.Context(), open, g)
+		_, err := w.store.OpenSession(w.t.Context(), open, g)
 		w.wantKind("stream of an incarnation that is not there", err, broker.KindStale)
 		stream := g.streams[0]
 		g.gone()
 		<-stream.Done()
 		w.wantKind("stream of a gateway that is gone", stream.Err(), broker.KindStale)
-		_, err = w.store.OpenSession(t.Context(), broker.SessionOpen{Gateway: g.ref}, g)
+		_, err = w.store.OpenSession(w.t.Context(), broker.SessionOpen{Gateway: g.ref}, g)
 		w.wantKind("next stream of a gateway that is gone", err, broker.KindStale)
 	})
 }
@@ -133,7 +133,7 @@ func TestR6GatewayMustBeInView(t *testing.T) {
 func TestR6RepeatedAttachGetsTheSameAnswer(t *testing.T) {
 	for _, fail := range []bool{false, true} {
 		run := func(t *testing.T) {
-			run(t, func(w *world) {
+			run(t, func(t *testing.T, w *world) {
 				g := w.gateway("g1")
 				d := g.connect("c", persistent)
 				w.sourceTo("c")
@@ -161,7 +161,7 @@ func TestR6RepeatedAttachGetsTheSameAnswer(t *testing.T) {
 
 // Rule R6: the Attach of a superseded connection is refused, as often as it comes.
 func TestR6SupersededAttachIsRefused(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		old := g1.connect("c", persistent)
 		d := g2.connect("c", persistent)
@@ -180,7 +180,7 @@ func TestR6SupersededAttachIsRefused(t *testing.T) {
 
 // Rule R6: the kick goes out when the take-over is durable, is repeated until it is answered, by a new owner too, and publishes are held meanwhile.
 func TestR6KickIsRepeatedUntilAnswered(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		old := g1.connect("c", persistent)
 		d := g2.connect("c", persistent)
@@ -201,7 +201,7 @@ func TestR6KickIsRepeatedUntilAnswered(t *testing.T) {
 }
 
 func TestTakeOverSettlesWithTheKicksAnswer(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		for _, o := range []options{persistent, {clean: true}} {
 			old := g1.connect("c", o)
@@ -221,7 +221,7 @@ func TestTakeOverSettlesWithTheKicksAnswer(t *testing.T) {
 }
 
 func TestTakeOverSettlesAfterASecond(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		g1.connect("c", persistent)
 		g2.connect("c", persistent)
@@ -233,7 +233,7 @@ func TestTakeOverSettlesAfterASecond(t *testing.T) {
 }
 
 func TestTakeOverSettlesWhenTheOldGatewayIsGone(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g1, g2 := w.gateway("g1"), w.gateway("g2")
 		g1.connect("c", persistent)
 		g1.connect("clean", options{clean: true})
@@ -247,7 +247,7 @@ func TestTakeOverSettlesWhenTheOldGatewayIsGone(t *testing.T) {
 }
 
 func TestTakeOverOnTheSameGateway(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent)
 		d := g.connect("c", persistent)
@@ -261,7 +261,7 @@ func TestTakeOverOnTheSameGateway(t *testing.T) {
 }
 
 func TestFlappingIsDelayed(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		want := []time.Duration{0, 0, time.Second, 0}
 		for i, o := range []options{{clean: true}, {clean: true}, {clean: true}, {clean: true}} {
@@ -279,7 +279,7 @@ func TestFlappingIsDelayed(t *testing.T) {
 func TestN12LowerAnnouncementIsKicked(t *testing.T) {
 	for name, lowFirst := range map[string]bool{"lower first": true, "higher first": false} {
 		t.Run(name, func(t *testing.T) {
-			run(t, func(w *world) {
+			run(t, func(t *testing.T, w *world) {
 				g1, g2 := w.gateway("g1"), w.gateway("g2")
 				low := g1.connect("clean", options{clean: true})
 				high := g2.connect("clean", options{clean: true})
@@ -303,10 +303,10 @@ func TestN12LowerAnnouncementIsKicked(t *testing.T) {
 				}
 				w.want("lower connection", g1.take(), "kick clean/1 conflict")
 				low.kicked()
-				if _, err := w.store.Sessions(t.Context(), broker.ClientQuery{}); err != nil {
+				if _, err := w.store.Sessions(w.t.Context(), broker.ClientQuery{}); err != nil {
 					t.Fatal(err)
 				}
-				if err := w.store.KickClient(t.Context(), "", "clean", "test"); err != nil {
+				if err := w.store.KickClient(w.t.Context(), "", "clean", "test"); err != nil {
 					t.Fatal(err)
 				}
 				w.want("the present connection is the higher one", onlyKicks(g2.take()), "kick clean/1 test")
@@ -325,7 +325,7 @@ func onlyKicks(pushes []string) (kicks []string) {
 }
 
 func TestDurableConnectionThatIsNotKnownIsKicked(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.detach(broker.Detach{HasExpiry: true})
@@ -335,7 +335,7 @@ func TestDurableConnectionThatIsNotKnownIsKicked(t *testing.T) {
 }
 
 func TestCleanSessionHasNoSessionHere(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("clean", options{clean: true})
 		w.wantKind("publish of a clean session", g.do(d.publish2(1, "t", "x")).Err, broker.KindInvalid)
@@ -345,7 +345,7 @@ func TestCleanSessionHasNoSessionHere(t *testing.T) {
 }
 
 func TestNewerStreamReplacesTheOlder(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		old := g.streams[0]
 		g.open()
@@ -358,7 +358,7 @@ func TestNewerStreamReplacesTheOlder(t *testing.T) {
 }
 
 func TestRequestForAnotherPartitionIsInvalid(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		wrong := g.streams[1-partitionOf("c")]
 		if err := wrong.Send([]broker.SessionRequest{{ID: 7, Op: broker.OpAttach, ClientID: "c", Attach: &broker.Attach{}}}); err != nil {
@@ -369,7 +369,7 @@ func TestRequestForAnotherPartitionIsInvalid(t *testing.T) {
 }
 
 func TestStopHandsOver(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)

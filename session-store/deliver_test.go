@@ -11,7 +11,7 @@ import (
 )
 
 func TestDeliverToAttachedSession(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a/+", 2)
@@ -42,7 +42,7 @@ func names(n int) (ids []string) {
 
 // A fan-out to k sessions of one partition is one log record.
 func TestFanOutIsOneRecord(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		ids := names(20)
 		for i, id := range ids {
@@ -53,7 +53,7 @@ func TestFanOutIsOneRecord(t *testing.T) {
 		}
 		s := w.sourceTo(ids[0])
 		info := func() uint64 {
-			i, err := w.faults.Info(t.Context(), logOf(ids[0]))
+			i, err := w.faults.Info(w.t.Context(), logOf(ids[0]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestFanOutIsOneRecord(t *testing.T) {
 
 // Rule N5: a duplicate is answered OK only when the record that moved the cursor is durable.
 func TestN5DuplicateWaitsForTheRecord(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent).subscribe("a", 1)
 		first := w.sourceTo("c")
@@ -99,7 +99,7 @@ func TestN5DuplicateWaitsForTheRecord(t *testing.T) {
 
 // Rule N5, the other way: the owner dies before the record is durable, so nobody may have been told OK; the message is delivered by the next owner.
 func TestN5NothingAckedIsLost(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
@@ -123,7 +123,7 @@ func TestN5NothingAckedIsLost(t *testing.T) {
 
 // The cursor is durable: what was appended by one owner is a duplicate for the next (J1 of the model).
 func TestCursorSurvivesTheOwner(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 2)
@@ -142,7 +142,7 @@ func TestCursorSurvivesTheOwner(t *testing.T) {
 
 // Rule N6: NoSub carries epoch and route version, and needs a valid lease.
 func TestN6NoSub(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
@@ -174,7 +174,7 @@ func TestN6NoSub(t *testing.T) {
 
 // A match that nobody wants is no reason to take the route away.
 func TestN6UnwantedIsNotNoSub(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		r := d.request(broker.OpSubscribe)
@@ -189,7 +189,7 @@ func TestN6UnwantedIsNotNoSub(t *testing.T) {
 
 // Rule N10: a lower topic epoch than one seen is refused, by a new owner too; a newer stream replaces the older.
 func TestN10StaleTopicEpoch(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent).subscribe("a", 1)
 		old, err := w.deliverOpen(partitionOf("c"), broker.DeliverOpen{Topic: 1, TopicEpoch: 5})
@@ -215,7 +215,7 @@ func TestN10StaleTopicEpoch(t *testing.T) {
 
 // Rule N9: a gateway incarnation without cursor must be alive; one that is over is refused for ever, one that is not in view yet later.
 func TestN9Incarnations(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent).subscribe("a", 1)
 		from := func(inc uint64) *source {
@@ -247,7 +247,7 @@ func TestN9Incarnations(t *testing.T) {
 
 // Rule N4: after a refusal nothing later is accepted on the stream.
 func TestN4NothingLaterAfterARefusal(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", persistent).subscribe("a", 1)
 		s := w.sourceTo("c")
@@ -269,15 +269,15 @@ func TestN4NothingLaterAfterARefusal(t *testing.T) {
 func TestQoS0IsNotLogged(t *testing.T) {
 	for _, store := range []bool{true, false} {
 		t.Run(fmt.Sprint("store ", store), func(t *testing.T) {
-			run(t, func(w *world) {
+			run(t, func(t *testing.T, w *world) {
 				g := w.gateway("g1")
 				d := g.connect("c", persistent)
 				d.subscribe("a", 1)
 				s := w.sourceTo("c")
-				before, _ := w.faults.Info(t.Context(), logOf("c"))
+				before, _ := w.faults.Info(w.t.Context(), logOf("c"))
 				s.must(message("a", "1", 0))
 				w.want("pushes", g.take(), "publish a=1 qos0")
-				if after, _ := w.faults.Info(t.Context(), logOf("c")); after.Last != before.Last {
+				if after, _ := w.faults.Info(w.t.Context(), logOf("c")); after.Last != before.Last {
 					t.Fatal("QoS 0 was logged")
 				}
 				d.leave()
@@ -295,7 +295,7 @@ func TestQoS0IsNotLogged(t *testing.T) {
 
 // The log being slow holds requests and deliveries back, in order, and then ends streams; nothing is lost and nothing grows without bound.
 func TestBackPressure(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
@@ -337,12 +337,12 @@ func TestBackPressure(t *testing.T) {
 
 // Rule N11: an owner that is fenced steps down and acks nothing.
 func TestN11FencedOwnerStepsDown(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
 		s := w.sourceTo("c")
-		if err := w.faults.Fence(t.Context(), logOf("c"), 1<<40); err != nil {
+		if err := w.faults.Fence(w.t.Context(), logOf("c"), 1<<40); err != nil {
 			t.Fatal(err)
 		}
 		no := s.send(message("a", "1", 1))
@@ -362,7 +362,7 @@ func TestN11FencedOwnerStepsDown(t *testing.T) {
 
 // Rule N11: a log that ended because the lease was uncertain at a bad moment is opened again under the same ownership, with nothing lost.
 func TestN11LogIsOpenedAgain(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		soft := g.connect("clean"+d.id, options{clean: true})

@@ -208,6 +208,13 @@ func (s *gatewaySink) Send(batch []broker.Delivery) error {
 	return nil
 }
 
+// silent takes deliveries and never answers.
+type silent struct{ *gateway }
+
+func (s *silent) OpenDeliver(context.Context, broker.DeliverOpen, func([]broker.DeliverAck)) (broker.DeliverStream, error) {
+	return &gatewaySink{g: s.gateway, acks: func([]broker.DeliverAck) {}, done: make(chan struct{})}, nil
+}
+
 // device is one connection of one client id.
 type device struct {
 	g      *gateway

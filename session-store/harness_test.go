@@ -39,10 +39,13 @@ type world struct {
 	member  cluster.Member
 	tier    *tier
 	gws     map[uint64]*gateway
+	silent  *silent // stands in for all gateways
+
+	snapshotAfter int64
 }
 
 // run runs a test in a world of its own.
-func run(t *testing.T, test func(*world), change ...func(*sessionstore.Config)) {
+func run(t *testing.T, test func(*testing.T, *world), change ...func(*sessionstore.Config)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -55,7 +58,7 @@ func run(t *testing.T, test func(*world), change ...func(*sessionstore.Config)) 
 		}
 		w.cluster = w.join()
 		defer func() { _ = w.cluster.Close() }()
-		r, err := w.cluster.Register(t.Context(), cluster.Node{Role: cluster.Router, ID: "r1"})
+		r, err := w.cluster.Register(w.t.Context(), cluster.Node{Role: cluster.Router, ID: "r1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +69,7 @@ func run(t *testing.T, test func(*world), change ...func(*sessionstore.Config)) 
 		defer cancel()
 		w.startStore()
 		defer w.stopStore()
-		test(w)
+		test(t, w)
 	})
 }
 
@@ -89,8 +92,13 @@ func (w *world) startStore() {
 	}
 	s, err := sessionstore.New(w.cfg, sessionstore.Deps{
 		Cluster: w.cluster, Member: m, Router: w.router, Routers: func(cluster.Node) broker.RouterNode { return w.router }, Sessions: w.tier,
-		Gateways: func(n cluster.Node) broker.Gateway { return w.gws[n.Incarnation] },
-		Journal:  w.journal(),
+		Gateways: func(n cluster.Node) broker.Gateway {
+			if w.silent != nil {
+				return w.silent
+			}
+			return w.gws[n.Incarnation]
+		},
+		Journal: w.journal(),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -145,7 +153,7 @@ func (w *world) replayed(n int) []byte {
 }
 
 func (w *world) journal() journal.Store {
-	return journal.New(w.faults, journal.Options{Level: journal.Memory}, journal.Deps{})
+	return journal.New(w.faults, journal.Options{Level: journal.Memory, SnapshotAfter: w.snapshotAfter}, journal.Deps{})
 }
 
 // fail kills the session-store and starts the next one; gateways announce themselves to it.
@@ -186,8 +194,15 @@ func (idle) Release(context.Context, int)                 {}
 
 // tier is the sink of all session partitions: whichever store there is.
 type tier struct {
-	mu sync.Mutex
-	s  *sessionstore.Store
+	mu     sync.Mutex
+	s      *sessionstore.Store
+	refuse bool
+}
+
+func (t *tier) setRefuse(refuse bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refuse = refuse
 }
 
 func (t *tier) set(s *sessionstore.Store) {
@@ -198,8 +213,11 @@ func (t *tier) set(s *sessionstore.Store) {
 
 func (t *tier) OpenDeliver(ctx context.Context, o broker.DeliverOpen, acks func([]broker.DeliverAck)) (broker.DeliverStream, error) {
 	t.mu.Lock()
-	s := t.s
+	s, refuse := t.s, t.refuse
 	t.mu.Unlock()
+	if refuse {
+		return nil, broker.E(broker.KindUnavailable, "refused by the test", nil)
+	}
 	return s.OpenDeliver(ctx, o, acks)
 }
 

@@ -20,7 +20,7 @@ func topicOf(partition int) string {
 
 // Rule R1: a QoS 2 publish is held and in the outbox by one record; it is routed at once, not at PUBREL; repeats are answered only.
 func TestR1PublishIsRoutedOnce(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		if r := d.must(d.publish2(7, "t", "x")); r.Known {
@@ -45,7 +45,7 @@ func TestR1PublishIsRoutedOnce(t *testing.T) {
 
 // Rule R1: the reply waits for the record, and nothing is routed before it.
 func TestR1PublishIsDurableFirst(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		held, release := w.faults.Hold(logOf("c"))
@@ -72,7 +72,7 @@ func TestR1OwnerDiesAtEachStep(t *testing.T) {
 	}
 	for step := range 5 {
 		t.Run(fmt.Sprint(step), func(t *testing.T) {
-			run(t, func(w *world) {
+			run(t, func(t *testing.T, w *world) {
 				g := w.gateway("g1")
 				d := g.connect("c", persistent)
 				d.must(d.publish2(9, "t", "before"))
@@ -130,7 +130,7 @@ func TestR1OwnerDiesAtEachStep(t *testing.T) {
 
 // Rule R1: each topic partition has its own numbers, in order; what the router has not acked is sent again by the next owner from the first unacked.
 func TestR1OutboxPerTopicPartition(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		w.router.set(func(r *router) { r.refuse = true })
@@ -155,7 +155,7 @@ func TestR1OutboxPerTopicPartition(t *testing.T) {
 		})
 		w.want("topic partition 0", got[0], "1:0", "2:2", "3:4")
 		w.want("topic partition 1", got[1], "1:1", "2:3")
-		stats, _ := w.store.SessionStats(t.Context())
+		stats, _ := w.store.SessionStats(w.t.Context())
 		if stats["outbox/messages"] != 0 || stats["outbox/bytes"] != 0 {
 			t.Fatalf("outbox after the acks: %v", stats)
 		}
@@ -171,7 +171,7 @@ func TestR1OutboxPerTopicPartition(t *testing.T) {
 
 // Rule R1: outbox entries outlive their session.
 func TestR1OutboxOutlivesTheSession(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		w.router.set(func(r *router) { r.refuse = true })
@@ -185,7 +185,7 @@ func TestR1OutboxOutlivesTheSession(t *testing.T) {
 }
 
 func TestOutboxIsBounded(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		w.router.set(func(r *router) { r.refuse = true })
@@ -199,7 +199,7 @@ func TestOutboxIsBounded(t *testing.T) {
 }
 
 func TestAwaitingRelIsBounded(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.must(d.publish2(1, "t", "x"))
@@ -212,7 +212,7 @@ func TestAwaitingRelIsBounded(t *testing.T) {
 
 // Rule R4: packet ids follow from queue indexes, so a replay gives the same, and an id is used again only when the end of its last use is durable.
 func TestR4PacketIDs(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", options{expiry: persistent.expiry, window: 2})
 		d.subscribe("a", 1)
@@ -241,7 +241,7 @@ func onlyPublishes(pushes []string) (all []string) {
 
 // Rule R5: a new owner pushes only what the gateway's table does not hold, and never repeats a PUBLISH on a live connection.
 func TestR5ResumeOnALiveConnection(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 2)
@@ -266,7 +266,7 @@ func TestR5ResumeOnALiveConnection(t *testing.T) {
 
 // Rule R5: a table with an index above the replayed tail costs the connection.
 func TestR5TableAboveTheTail(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 1)
@@ -286,7 +286,7 @@ func TestR5TableAboveTheTail(t *testing.T) {
 
 // PUBREC must be durable before PUBREL goes out.
 func TestReleaseWaitsForTheRecord(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		d.subscribe("a", 2)

@@ -12,7 +12,7 @@ import (
 
 // Rule N8: SUBACK waits for the record and for the routers, also when the filter is there already, and for repeats to a new owner.
 func TestN8SubscribeWaitsForRouters(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		sub := d.request(broker.OpSubscribe)
@@ -48,7 +48,7 @@ func TestN8SubscribeWaitsForRouters(t *testing.T) {
 }
 
 func TestSubscribeIsDurableBeforeItIsRouted(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		held, release := w.faults.Hold(logOf("c"))
@@ -68,7 +68,7 @@ func TestSubscribeIsDurableBeforeItIsRouted(t *testing.T) {
 }
 
 func TestRoutesFollowSessions(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		ids := names(3)
 		var all []*device
@@ -96,7 +96,7 @@ func TestRoutesFollowSessions(t *testing.T) {
 		w.router.set(func(r *router) { r.deltas = nil })
 		w.fail()
 		var got []broker.RouteDelta
-		info, err := w.store.SnapshotRoutes(t.Context(), broker.SnapshotQuery{
+		info, err := w.store.SnapshotRoutes(w.t.Context(), broker.SnapshotQuery{
 			Router: broker.NodeRef{ID: "r1", Incarnation: 1}, Partition: 0, Wildcards: true, Revision: 1,
 		}, func(d []broker.RouteDelta) error { got = append(got, d...); return nil })
 		if err != nil || len(got) != 2 || info.Origin.Partition != 0 || info.Origin.Epoch == 0 {
@@ -113,18 +113,18 @@ func TestRoutesFollowSessions(t *testing.T) {
 
 // Rule N6: a snapshot of routes needs a certain lease.
 func TestN6SnapshotNeedsALease(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		w.pause()
-		_, err := w.store.SnapshotRoutes(t.Context(), broker.SnapshotQuery{}, func([]broker.RouteDelta) error { return nil })
+		_, err := w.store.SnapshotRoutes(w.t.Context(), broker.SnapshotQuery{}, func([]broker.RouteDelta) error { return nil })
 		w.wantKind("snapshot", err, broker.KindUnavailable)
 		w.resume()
-		_, err = w.store.SnapshotRoutes(t.Context(), broker.SnapshotQuery{Partition: 99}, func([]broker.RouteDelta) error { return nil })
+		_, err = w.store.SnapshotRoutes(w.t.Context(), broker.SnapshotQuery{Partition: 99}, func([]broker.RouteDelta) error { return nil })
 		w.wantKind("snapshot of a partition that is not here", err, broker.KindNotOwner)
 	})
 }
 
 func TestSubscribeErrors(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", persistent)
 		sub := d.request(broker.OpSubscribe)
@@ -165,7 +165,7 @@ func TestRetainedMessages(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			run(t, func(w *world) {
+			run(t, func(t *testing.T, w *world) {
 				g := w.gateway("g1")
 				d := g.connect("c", persistent)
 				r := d.request(broker.OpSubscribe)
@@ -183,7 +183,7 @@ func TestRetainedMessages(t *testing.T) {
 
 // Retained messages come as fast as the client takes them, leave half of the queue to others, and a read that breaks off repeats nothing.
 func TestRetainedMessagesArePaced(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", options{expiry: persistent.expiry, window: 1})
 		w.router.set(func(r *router) { r.retained, r.broken = retained(100), 1 })
@@ -192,7 +192,7 @@ func TestRetainedMessagesArePaced(t *testing.T) {
 		d.must(sub)
 		settle()
 		time.Sleep(time.Second)
-		if info, _ := w.store.Sessions(t.Context(), broker.ClientQuery{}); info[0].Queued > 10 || info[0].Dropped != 0 {
+		if info, _ := w.store.Sessions(w.t.Context(), broker.ClientQuery{}); info[0].Queued > 10 || info[0].Dropped != 0 {
 			t.Fatalf("%d messages queued, %d dropped", info[0].Queued, info[0].Dropped)
 		}
 		for i := range 100 {
@@ -206,7 +206,7 @@ func TestRetainedMessagesArePaced(t *testing.T) {
 
 // A reader whose client never makes room gives up, and an unsubscribe or the end of the session stops it.
 func TestRetainedReadersEnd(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", options{expiry: persistent.expiry, window: 1})
 		w.router.set(func(r *router) { r.retained = retained(100) })
@@ -215,7 +215,7 @@ func TestRetainedReadersEnd(t *testing.T) {
 		d.must(sub)
 		time.Sleep(time.Minute)
 		settle()
-		info, _ := w.store.Sessions(t.Context(), broker.ClientQuery{})
+		info, _ := w.store.Sessions(w.t.Context(), broker.ClientQuery{})
 		if info[0].Queued+info[0].Inflight != 11 {
 			t.Fatalf("session %+v", info[0])
 		}

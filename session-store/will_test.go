@@ -71,7 +71,7 @@ func TestWills(t *testing.T) {
 	for name, steps := range cases {
 		for _, fail := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", owner fails after each step"}[fail], func(t *testing.T) {
-				run(t, func(w *world) {
+				run(t, func(t *testing.T, w *world) {
 					x := &world2{world: w, g1: w.gateway("g1"), g2: w.gateway("g2")}
 					for _, s := range steps {
 						s.do(x)
@@ -102,7 +102,7 @@ func (w *world) failOver(gateways ...*gateway) {
 
 // Rule R6: a gateway whose key goes while nobody watches is noticed by the next owner, by its incarnation.
 func TestR6NewOwnerDetachesGoneIncarnations(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		g.connect("c", options{expiry: time.Hour, will: will(0)})
 		w.kill()
@@ -110,7 +110,7 @@ func TestR6NewOwnerDetachesGoneIncarnations(t *testing.T) {
 		w.gateway2("g1")
 		w.startStore()
 		w.want("published", w.router.published(), "will=gone")
-		infos, err := w.store.Sessions(t.Context(), broker.ClientQuery{})
+		infos, err := w.store.Sessions(w.t.Context(), broker.ClientQuery{})
 		if err != nil || len(infos) != 1 || infos[0].Connected {
 			t.Fatalf("sessions %+v: %v", infos, err)
 		}
@@ -126,7 +126,7 @@ func (w *world) gateway2(id string) {
 
 // Rule R6: nothing of a will leaves before the record is durable that it is published.
 func TestR6WillWaitsForItsRecord(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		d := g.connect("c", options{expiry: time.Hour, will: will(0)})
 		held, release := w.faults.Hold(logOf("c"))
@@ -145,7 +145,7 @@ func TestR6WillWaitsForItsRecord(t *testing.T) {
 }
 
 func TestWillMessage(t *testing.T) {
-	run(t, func(w *world) {
+	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
 		x := will(0)
 		x.Expiry = time.Minute
