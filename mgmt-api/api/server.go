@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"github.com/pando-mq/pando/mgmt-api/account"
 	"github.com/pando-mq/pando/mgmt-api/fleet"
 	"github.com/pando-mq/pando/services/log"
+	"github.com/pando-mq/pando/services/rpc"
 )
 
 const (
@@ -64,7 +66,12 @@ func New(d Deps) *Server {
 }
 
 // Serve answers until Stop; then it returns nil.
-func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
 
 // Stop lets requests under way finish, until ctx ends, and closes the listener.
 func (s *Server) Stop(ctx context.Context) error {
@@ -100,7 +107,7 @@ func (s *Server) around(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	defer cancel()
 	resp, err = next(ctx, req)
 	if err != nil {
-		return nil, statusOf(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return resp, nil
 }

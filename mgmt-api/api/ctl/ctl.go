@@ -168,9 +168,9 @@ func (a *app) explain(err error) error {
 		return run.WithCode(run.CodeFailure, text)
 	case codes.Unauthenticated:
 		return run.WithCode(run.CodeFailure, fmt.Errorf("%w\ngive it with --token, PANDOCTL_TOKEN, or --data-dir of a copy of that directory", text))
-	case codes.Unavailable:
+	case codes.Unavailable, codes.Aborted, codes.FailedPrecondition:
 		return run.WithCode(run.CodeFailure, fmt.Errorf("%w\nsomething of the suite does not answer at present: `pandoctl status` shows what; try again", text))
-	case codes.DeadlineExceeded:
+	case codes.DeadlineExceeded, codes.Canceled:
 		return run.WithCode(run.CodeFailure, fmt.Errorf("no answer within %v (--timeout): it may have been done or not", a.flags.timeout))
 	}
 	return text
