@@ -3,7 +3,6 @@ package fleettest
 import (
 	"context"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/pando-mq/pando/mgmt-api/fleet"
@@ -11,11 +10,21 @@ import (
 	"github.com/pando-mq/pando/services/cluster"
 )
 
+// TB is what a suite needs of a test; *testing.T has it.
+type TB interface {
+	Helper()
+	Context() context.Context
+	Cleanup(fn func())
+	Error(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // Suite is a cluster in memory.
 type Suite struct {
 	Cluster  cluster.Cluster
 	Auth     *Auth
-	t        testing.TB
+	t        TB
 	mu       sync.Mutex
 	gateways map[string]*Gateway
 	stores   map[string]*Store
@@ -23,7 +32,7 @@ type Suite struct {
 }
 
 // New makes a suite without any process but the registry.
-func New(t testing.TB) *Suite {
+func New(t TB) *Suite {
 	t.Helper()
 	c, err := cluster.NewStatic(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.SessionSpace: 1, cluster.TopicSpace: 1, cluster.RetainedSpace: 1}}})
 	if err != nil {
