@@ -233,6 +233,9 @@ func (o *owner) append(ctx context.Context, c *command, events []store.Event, re
 			}
 		}
 	}
+	if err != nil && ctx.Err() != nil {
+		err = broker.E(broker.KindNotOwner, "change", err) // the ownership ended, or planning took too long
+	}
 	if err != nil {
 		c.err = err
 		return events
