@@ -71,8 +71,12 @@ func TestListsShowNoPasswords(t *testing.T) {
 	}
 	wg.Wait()
 	for name, list := range map[string]func(after string, limit int) ([]broker.User, error){
-		"users":   func(after string, limit int) ([]broker.User, error) { return n.Users(t.Context(), "acme", after, limit) },
-		"clients": func(after string, limit int) ([]broker.User, error) { return n.ClientIDs(t.Context(), "acme", after, limit) },
+		"users": func(after string, limit int) ([]broker.User, error) {
+			return n.Users(t.Context(), "acme", after, limit)
+		},
+		"clients": func(after string, limit int) ([]broker.User, error) {
+			return n.ClientIDs(t.Context(), "acme", after, limit)
+		},
 	} {
 		var names []string
 		for after := ""; ; {
