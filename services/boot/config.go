@@ -12,6 +12,9 @@ import (
 	"github.com/pando-mq/pando/services/ops"
 )
 
+// DefaultDataDir is data_dir where nobody says otherwise.
+const DefaultDataDir = "./data"
+
 // Common are the sections that every process reads.
 type Common struct {
 	Node       NodeConfig    `yaml:"node"`
