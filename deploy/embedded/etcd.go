@@ -63,6 +63,7 @@ func StartEtcd(ctx context.Context, c EtcdConfig) (*Etcd, error) {
 		e.Close()
 		return nil, fmt.Errorf("etcd in %s: %w", c.Dir, err)
 	}
+	e.client = v3client.New(e.server.Server)
 	return e, nil
 }
 
@@ -103,12 +104,7 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 }
 
 // Client is a client inside the process: no connection, no port. It is closed with the member.
-func (e *Etcd) Client() *clientv3.Client {
-	if e.client == nil {
-		e.client = v3client.New(e.server.Server)
-	}
-	return e.client
-}
+func (e *Etcd) Client() *clientv3.Client { return e.client }
 
 // Err gives what ends the member by itself.
 func (e *Etcd) Err() <-chan error { return e.server.Err() }

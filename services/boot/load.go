@@ -140,24 +140,44 @@ func (c *Common) OffsetAddr(addr *string) error {
 	return nil
 }
 
-// ServiceAddrs settles where this process listens for the other services, and what it tells them, with the port offset added: cluster.listen, or the
-// service's own port on loopback.
+// ServiceAddrs settles where this process listens for the other services, and what it tells them: cluster.listen and cluster.advertise with the service's
+// own port where none is given, and with the port offset added.
 func (c *Common) ServiceAddrs(port int) error {
-	if c.Cluster.Listen == "" {
-		c.Cluster.Listen = "127.0.0.1:" + strconv.Itoa(port)
+	listen, err := withPort(c.Cluster.Listen, port)
+	if err == nil {
+		err = c.OffsetAddr(&listen)
 	}
-	if err := c.OffsetAddr(&c.Cluster.Listen); err != nil {
+	if err != nil {
 		return fmt.Errorf("cluster.listen: %w", err)
 	}
+	host, bound, _ := net.SplitHostPort(listen)
 	if c.Cluster.Advertise != "" {
-		return nil
-	}
-	c.Cluster.Advertise = c.Cluster.Listen
-	host, p, err := net.SplitHostPort(c.Cluster.Listen)
-	if a, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && a.IsUnspecified()) {
-		if host, err = os.Hostname(); err == nil {
-			c.Cluster.Advertise = net.JoinHostPort(host, p)
+		host = c.Cluster.Advertise
+	} else if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		if host, err = os.Hostname(); err != nil {
+			return fmt.Errorf("cluster.advertise: %w", err)
 		}
 	}
-	return err
+	if number, _ := strconv.Atoi(bound); number > 0 {
+		port = number
+	}
+	c.Cluster.Listen = listen
+	if c.Cluster.Advertise, err = withPort(host, port); err != nil {
+		return fmt.Errorf("cluster.advertise: %w", err)
+	}
+	return nil
+}
+
+// withPort completes "host" to "host:port"; "host:port" stays as it is.
+func withPort(addr string, port int) (string, error) {
+	if _, _, err := net.SplitHostPort(addr); err == nil {
+		return addr, nil
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+	if strings.Contains(host, ":") {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return "", fmt.Errorf("%q is neither host nor host:port", addr)
+		}
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }

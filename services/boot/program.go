@@ -29,8 +29,8 @@ type Program struct {
 // Service is what Build stands on.
 type Service struct {
 	*Process
-	*Infra
-	life *Life
+	Infra *Infra
+	life  *Life
 }
 
 // Ready is the readiness of the service's present life.
