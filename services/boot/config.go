@@ -91,8 +91,8 @@ type LimitsConfig struct {
 
 // Validate checks what one key alone cannot show.
 func (c *Common) Validate() error {
-	if c.PortOffset < 0 || c.PortOffset > 45000 {
-		return config.Invalid("port_offset", "found %d, expected 0 to 45000", c.PortOffset)
+	if c.PortOffset < 0 || c.PortOffset > MaxPortOffset {
+		return config.Invalid("port_offset", "found %d, expected 0 to %d", c.PortOffset, MaxPortOffset)
 	}
 	if c.DataDir == "" {
 		return config.Invalid("data_dir", "must not be empty")
