@@ -35,9 +35,20 @@ func TestMatch(t *testing.T) {
 		subject bus.Subject
 		want    bool
 	}{
-		{"a.b", "a.b", true}, {"a.b", "a", false}, {"a", "a.b", false}, {"a.b", "a.c", false},
-		{"*", "a", true}, {"*", "a.b", false}, {"a.*", "a.b", true}, {"*.b", "a.b", true}, {"a.*", "a", false},
-		{">", "a", true}, {">", "a.b.c", true}, {"a.>", "a.b.c", true}, {"a.>", "b.c", false}, {"*.>", "a", false},
+		{"a.b", "a.b", true},
+		{"a.b", "a", false},
+		{"a", "a.b", false},
+		{"a.b", "a.c", false},
+		{"*", "a", true},
+		{"*", "a.b", false},
+		{"a.*", "a.b", true},
+		{"*.b", "a.b", true},
+		{"a.*", "a", false},
+		{">", "a", true},
+		{">", "a.b.c", true},
+		{"a.>", "a.b.c", true},
+		{"a.>", "b.c", false},
+		{"*.>", "a", false},
 	}
 	for _, tc := range tests {
 		t.Run(tc.pattern+" "+string(tc.subject), func(t *testing.T) {
@@ -85,8 +96,13 @@ func TestEncoding(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in string }{
-		{"empty", ""}, {"no object", `"x"`}, {"no subject", `{}`}, {"bad subject", `{"subject":"a..b"}`},
-		{"cut", `{"subject":"node.up"`}, {"two values", `{"subject":"node.up"}{}`}, {"bad time", `{"subject":"node.up","time":"noon"}`},
+		{"empty", ""},
+		{"no object", `"x"`},
+		{"no subject", `{}`},
+		{"bad subject", `{"subject":"a..b"}`},
+		{"cut", `{"subject":"node.up"`},
+		{"two values", `{"subject":"node.up"}{}`},
+		{"bad time", `{"subject":"node.up","time":"noon"}`},
 		{"too large", `{"subject":"node.up","data":"` + strings.Repeat("x", bus.MaxEvent) + `"}`},
 	}
 	for _, tc := range tests {

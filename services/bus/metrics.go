@@ -18,11 +18,14 @@ const (
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		published: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pando_bus_events_published_total", Help: "Events handed to the bus."}),
+			Name: "pando_bus_events_published_total", Help: "Events handed to the bus.",
+		}),
 		delivered: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pando_bus_events_delivered_total", Help: "Events handed to subscribers, one for each."}),
+			Name: "pando_bus_events_delivered_total", Help: "Events handed to subscribers, one for each.",
+		}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pando_bus_events_dropped_total", Help: "Events that a subscriber missed, by reason."}, []string{"reason"}),
+			Name: "pando_bus_events_dropped_total", Help: "Events that a subscriber missed, by reason.",
+		}, []string{"reason"}),
 	}
 	m.dropped.WithLabelValues(reasonFull)
 	m.dropped.WithLabelValues(reasonMalformed)

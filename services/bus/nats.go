@@ -45,8 +45,10 @@ func NewNATS(conn *nats.Conn, cluster string, o Options) (*NATS, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	return &NATS{conn: conn, prefix: p, opts: o, warn: log.NewThrottle(o.Logger, warningsPerSecond),
-		subs: map[*natsSubscription]struct{}{}}, nil
+	return &NATS{
+		conn: conn, prefix: p, opts: o, warn: log.NewThrottle(o.Logger, warningsPerSecond),
+		subs: map[*natsSubscription]struct{}{},
+	}, nil
 }
 
 // Publish writes the event to the connection's buffer.

@@ -34,8 +34,10 @@ type item struct {
 }
 
 func newSubscriber(pattern string, fn func(Event), o Options, warn *log.Throttle) *subscriber {
-	s := &subscriber{pattern: pattern, fn: fn, opts: o, warn: warn,
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &subscriber{
+		pattern: pattern, fn: fn, opts: o, warn: warn,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	go s.run()
 	return s
 }

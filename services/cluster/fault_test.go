@@ -222,20 +222,20 @@ func TestLateStateChangesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		memory := cluster.NewMemory()
-		var arrive func() error
-		fault, do := late("txn node/gateway/g1")
-		register := joined(t)(memory.Join(cluster.Options{}))
+		var registered atomic.Bool
+		fault, arrive := late("txn node/gateway/g1")
+		other := joined(t)(memory.Join(cluster.Options{}))
 		c := joined(t)(memory.JoinFaulty(cluster.Options{}, func(call string, run func() error) error {
-			if arrive == nil { // not armed: this is Register
-				return run()
+			if registered.Load() {
+				return fault(call, run)
 			}
-			return fault(call, run)
+			return run()
 		}))
 		m, err := c.Register(t.Context(), cluster.Node{Role: cluster.Gateway, ID: "g1"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		arrive = do
+		registered.Store(true)
 		for _, state := range []string{"one", "two"} {
 			if err := m.SetState(t.Context(), state); err != nil {
 				t.Fatal(err)
@@ -244,14 +244,14 @@ func TestLateStateChangesNothing(t *testing.T) {
 		if err := arrive(); err != nil {
 			t.Fatal(err)
 		}
-		v, err := register.Sync(t.Context(), 0)
+		v, err := other.Sync(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n, _ := v.Node(cluster.Gateway, "g1"); n.State != "two" {
 			t.Errorf("state %q", n.State)
 		}
-		if err := errors.Join(c.Close(), register.Close()); err != nil {
+		if err := errors.Join(c.Close(), other.Close()); err != nil {
 			t.Error(err)
 		}
 	})

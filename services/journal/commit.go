@@ -151,6 +151,9 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
+	if ackBeforeAppend {
+		acknowledge(b)
+	}
 	if err := p.write(ctx, b.rec, kindData, uint32(len(b.dones))); err != nil {
 		return err
 	}
@@ -161,13 +164,19 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	p.stats.Events += uint64(len(b.dones))
 	p.mu.Unlock()
 	p.metrics.pending(-b.bytes)
-	for _, done := range b.dones {
+	acknowledge(b)
+	p.recycle(b)
+	return nil
+}
+
+// acknowledge tells each caller once.
+func acknowledge(b *batch) {
+	for i, done := range b.dones {
+		b.dones[i] = nil
 		if done != nil {
 			done(nil)
 		}
 	}
-	p.recycle(b)
-	return nil
 }
 
 // recycle keeps b for reuse unless one large event made it unusually big.

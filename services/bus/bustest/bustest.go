@@ -320,7 +320,11 @@ func testRefusedEvents(t *testing.T, n New) {
 		t.Errorf("huge event: %v, want ErrTooLarge", err)
 	}
 	for _, e := range []bus.Event{
-		{Subject: ""}, {Subject: "a..b"}, {Subject: "client.*"}, {Subject: ">"}, {Subject: "client connected"},
+		{Subject: ""},
+		{Subject: "a..b"},
+		{Subject: "client.*"},
+		{Subject: ">"},
+		{Subject: "client connected"},
 		{Subject: bus.NodeUp, Data: json.RawMessage(`{"half":`)},
 	} {
 		if err := pub.Publish(t.Context(), e); err == nil {
