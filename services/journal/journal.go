@@ -16,6 +16,7 @@ type Store interface {
 	// Errors: ErrFenced if a newer epoch is in the log, ErrNoLease if owner.Valid said no, *CorruptError if the log holds something
 	// else than was written, otherwise the error of m or of the storage. ctx bounds Open only, not the life of the Log.
 	Open(ctx context.Context, name string, owner Owner, m Machine) (Log, error)
+	Follower
 }
 
 // Owner is who opens a log.
@@ -27,9 +28,10 @@ type Owner struct {
 	Valid func() bool
 }
 
-// Machine is the state that a log rebuilds. Its methods are called by Open only, one at a time.
+// Machine is the state that a log rebuilds. Its methods are called by Open and Follow only, one at a time.
 type Machine interface {
-	// Restore replaces the whole state by a snapshot; an earlier state, half replayed, is thrown away. The machine may keep the slice.
+	// Restore replaces the whole state by a snapshot; an earlier state, half replayed, is thrown away. The machine may keep the slice. Follow
+	// passes nil for the state before the first event.
 	Restore(snapshot []byte) error
 	// Apply applies one event. The slice is part of a larger record: copy what is kept.
 	Apply(event []byte) error
