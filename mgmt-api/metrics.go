@@ -1,0 +1,6 @@
+package mgmtapi
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Registerer takes metrics; nil publishes none.
+type Registerer = prometheus.Registerer
