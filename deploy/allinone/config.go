@@ -2,10 +2,7 @@ package allinone
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/pando-mq/pando/authsvc"
 	gatewaymqtt "github.com/pando-mq/pando/gateway-mqtt"
@@ -40,14 +37,7 @@ func Default() *Config {
 // Settle finishes a loaded configuration: the listeners of the services move by port_offset (that of the admin port is moved by boot.OpenProcess, that of
 // REST by mgmt-api). It refuses what this program cannot do.
 func (c *Config) Settle() error {
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(c.MQTT.Listeners)) {
-		l := c.MQTT.Listeners[name]
-		if err := c.OffsetAddr(&l.Bind); err != nil {
-			errs = append(errs, fmt.Errorf("mqtt.listeners.%s.bind: %w", name, err))
-		}
-		c.MQTT.Listeners[name] = l
-	}
+	errs := []error{c.MQTT.MoveListeners(c.OffsetAddr)}
 	if len(c.Cluster.Etcd.Endpoints) > 0 || len(c.Cluster.NATS.URLs) > 0 {
 		errs = append(errs, errors.New("cluster.etcd.endpoints and cluster.nats.urls are for separate processes (router, session-store, authsvc, gateway-mqtt, mgmt-api): "+
 			"pando runs everything in one process, with its own etcd and NATS; leave both empty here"))

@@ -8,11 +8,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 )
 
@@ -21,6 +21,8 @@ type Etcd struct {
 	server *embed.Etcd
 	client *clientv3.Client
 	socket string // directory of the unix sockets, "" with ports
+
+	closing atomic.Bool
 }
 
 // EtcdConfig says how a member runs. Without Client and Peer it is alone and opens no port.
@@ -63,7 +65,13 @@ func StartEtcd(ctx context.Context, c EtcdConfig) (*Etcd, error) {
 		e.Close()
 		return nil, fmt.Errorf("etcd in %s: %w", c.Dir, err)
 	}
-	e.client = v3client.New(e.server.Server)
+	e.client, err = clientv3.New(clientv3.Config{
+		Endpoints: []string{cfg.AdvertiseClientUrls[0].String()}, DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("client of etcd in %s: %w", c.Dir, err)
+	}
 	return e, nil
 }
 
@@ -73,7 +81,7 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 	if cfg.Name == "" {
 		cfg.Name = "pando"
 	}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(c.Log, "etcd")))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(c.Log, &e.closing)))
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, "10000"
 	cfg.QuotaBackendBytes = 1 << 30
 	alone := c.Peer == ""
@@ -103,7 +111,8 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 	return cfg, nil
 }
 
-// Client is a client inside the process: no connection, no port. It is closed with the member.
+// Client is a client of this member: over its unix socket when it is alone, so that nothing is open to the network. It is an ordinary client, because
+// services/cluster keeps lease streams of its own, which etcd's in-process adapter does not have. It is closed with the member.
 func (e *Etcd) Client() *clientv3.Client { return e.client }
 
 // Err gives what ends the member by itself.
@@ -111,6 +120,7 @@ func (e *Etcd) Err() <-chan error { return e.server.Err() }
 
 // Close stops the member and waits for it.
 func (e *Etcd) Close() {
+	e.closing.Store(true)
 	if e.client != nil {
 		_ = e.client.Close()
 	}

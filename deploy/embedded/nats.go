@@ -47,7 +47,7 @@ func StartNATS(ctx context.Context, c NATSConfig) (*NATS, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s.SetLoggerV2(logger{log.With(slog.String("component", "nats"))}, false, false, false)
+	s.SetLoggerV2(logger{log}, false, false, false)
 	go s.Start()
 	n := &NATS{server: s}
 	if c.Start == 0 {

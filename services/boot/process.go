@@ -29,7 +29,7 @@ type Process struct {
 	lock *run.PidFile
 }
 
-// OpenProcess locks the data directory and opens the log, written to w unless log.file says otherwise. It offsets ops.listen. Close must follow.
+// OpenProcess locks the data directory and opens the log, written to w unless log.file says otherwise, with the service's name on each line unless that is "". It offsets ops.listen. Close must follow.
 func OpenProcess(service string, c *Common, w io.Writer) (*Process, error) {
 	if err := c.OffsetAddr(&c.Ops.Listen); err != nil {
 		return nil, run.WithCode(run.CodeUsage, fmt.Errorf("ops.listen: %w", err))
@@ -39,7 +39,11 @@ func OpenProcess(service string, c *Common, w io.Writer) (*Process, error) {
 	if p.lock, err = run.LockPid(filepath.Join(c.DataDir, PidFile)); err != nil {
 		return nil, err
 	}
-	p.Level, err = log.Open(c.Log, w, slog.String(log.KeyNode, c.NodeName()), slog.String(log.KeyService, service))
+	attrs := []slog.Attr{slog.String(log.KeyNode, c.NodeName())}
+	if service != "" {
+		attrs = append(attrs, slog.String(log.KeyService, service))
+	}
+	p.Level, err = log.Open(c.Log, w, attrs...)
 	if err != nil {
 		return nil, errors.Join(err, p.lock.Close())
 	}

@@ -79,18 +79,14 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := l.config.Settle(); err != nil {
 		return run.WithCode(run.CodeUsage, err)
 	}
-	p, err := boot.OpenProcess("pando", &l.config.Common, stderr)
+	p, err := boot.OpenProcess("", &l.config.Common, stderr)
 	if err != nil {
 		return err
 	}
 	for _, n := range l.Notices {
 		p.Log.Info("emq.conf: " + n.String())
 	}
-	suite := allinone.New(l.config, p, allinone.Options{Files: l.Files, Tell: stdout})
-	g := p.Group()
-	g.Add("ops", p.Ops)
-	g.Add("pando", suite)
-	return errors.Join(g.Run(ctx), p.Close())
+	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout}), p.Close())
 }
 
 // start makes a process that does `run` with the flags of this command.
