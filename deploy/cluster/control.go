@@ -36,16 +36,11 @@ func (c *Cluster) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends every process gracefully, the kinds in the reverse order of their start.
+// Stop ends every process gracefully, one after the other in the reverse order of their start: each hands over to those that are still there.
 func (c *Cluster) Stop(ctx context.Context) error {
 	var errs []error
-	kinds := c.Topology.kinds()
-	for _, k := range slices.Backward(kinds) {
-		var group errgroup.Group
-		for _, p := range c.Kind(k.kind) {
-			group.Go(func() error { return c.stop(ctx, p) })
-		}
-		errs = append(errs, group.Wait())
+	for _, p := range slices.Backward(c.list) {
+		errs = append(errs, c.stop(ctx, p))
 	}
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -84,14 +85,10 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(c.Log, &e.closing)))
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, "10000"
 	cfg.QuotaBackendBytes = 1 << 30
-	alone := c.Peer == ""
-	if alone {
-		dir, err := os.MkdirTemp("", "pando-etcd-")
-		if err != nil {
+	if c.Peer == "" {
+		if err := e.alone(&c); err != nil {
 			return nil, err
 		}
-		e.socket = dir
-		c.Peer, c.Client = "unix://"+filepath.Join(dir, "p"), "unix://"+filepath.Join(dir, "c")
 		cfg.TickMs, cfg.ElectionMs = 10, 100
 	}
 	peer, err := url.Parse(c.Peer)
@@ -109,6 +106,29 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 		cfg.InitialCluster = cfg.Name + "=" + c.Peer
 	}
 	return cfg, nil
+}
+
+// maxSocket is the longest path that a unix socket may have everywhere.
+const maxSocket = 100
+
+// alone gives a lone member addresses that only this machine's processes of this user reach: sockets beside its data, or in the temporary directory if that
+// path is too long.
+func (e *Etcd) alone(c *EtcdConfig) error {
+	dir, err := filepath.Abs(c.Dir + ".sock")
+	if err != nil {
+		return err
+	}
+	if len(filepath.Join(dir, "c")) > maxSocket || runtime.GOOS == "windows" {
+		if dir, err = os.MkdirTemp("", "pando-etcd-"); err != nil {
+			return err
+		}
+	}
+	e.socket = dir
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		return err
+	}
+	c.Peer, c.Client = "unix://"+filepath.ToSlash(filepath.Join(dir, "p")), "unix://"+filepath.ToSlash(filepath.Join(dir, "c"))
+	return nil
 }
 
 // Client is a client of this member: over its unix socket when it is alone, so that nothing is open to the network. It is an ordinary client, because

@@ -52,6 +52,7 @@ func command(args []string) *cobra.Command {
 		Long: fmt.Sprintf(teach, run.CodeOK, run.CodeFailure, run.CodeUsage, run.CodeNotRunning, run.CodeRunning, run.CodeForced),
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("pando {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return run.WithCode(run.CodeUsage, fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
