@@ -19,7 +19,7 @@
 // # Threads
 //
 // Every method of Conn is called on the connection's executor, returns at once, and calls back on the executor, sometimes before it returned. What
-// happens elsewhere comes through Device.Post, in order, one posted function at a time. Packets of one client are handled in order: while the ACL, a
+// happens elsewhere comes through Device.Post, in order, one posted function at a time; after Closed nothing is called back. Packets of one client are handled in order: while the ACL, a
 // hook or a full queue makes one wait, those behind it wait too, and nobody else's do; the Device is told to Hold when that takes too many bytes.
 //
 // # What it promises

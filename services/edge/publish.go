@@ -268,11 +268,11 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 		if !known {
 			c.e.counters.Inc(PacketsPubrelMissed)
 		}
-		done(known, nil)
+		c.tell(func() { done(known, nil) })
 		return
 	}
 	if c.part == nil {
-		done(false, errStopped)
+		c.tell(func() { done(false, errStopped) })
 		return
 	}
 	r := c.request(broker.OpRelease)
@@ -283,7 +283,7 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 			if !known && err == nil {
 				c.e.counters.Inc(PacketsPubrelMissed)
 			}
-			done(known, err)
+			c.tell(func() { done(known, err) })
 		})
 	})
 }
