@@ -157,14 +157,17 @@ func (f *Fleet) Session(ctx context.Context, tenant, clientID string) (broker.Se
 	return broker.SessionInfo{}, broker.E(broker.KindNotFound, "find session", nil)
 }
 
+// slack is how many clients more are asked for their subscriptions than were listed, for those that come meanwhile.
+const slack = 50
+
 // Subscriptions is one page of subscriptions, ordered by client id and filter. The subscriptions of one client are never split.
 func (f *Fleet) Subscriptions(ctx context.Context, q broker.ClientQuery) (Page[broker.SubscriptionInfo], error) {
-	q.Limit = PageSize(q.Limit)
-	stored := ask(ctx, f, f.stores(), f.deps.Stores, func(ctx context.Context, s broker.SessionAdmin) ([]broker.SubscriptionInfo, error) {
-		return s.SessionSubscriptions(ctx, q)
+	q.Limit = min(PageSize(q.Limit), MaxPage-slack)
+	stored := ask(ctx, f, f.stores(), f.deps.Stores, func(ctx context.Context, s broker.SessionAdmin) (part[broker.SubscriptionInfo], error) {
+		return subscriptionsOf(ctx, q, s.Sessions, sessionKey, s.SessionSubscriptions)
 	})
-	held := ask(ctx, f, f.gateways(q.Node), f.deps.Gateways, func(ctx context.Context, g broker.GatewayAdmin) ([]broker.SubscriptionInfo, error) {
-		return g.ClientSubscriptions(ctx, q)
+	held := ask(ctx, f, f.gateways(q.Node), f.deps.Gateways, func(ctx context.Context, g broker.GatewayAdmin) (part[broker.SubscriptionInfo], error) {
+		return subscriptionsOf(ctx, q, g.Clients, clientKey, g.ClientSubscriptions)
 	})
 	answers := slices.Concat(stored, held)
 	if err := refusal(answers); err != nil {
@@ -172,10 +175,10 @@ func (f *Fleet) Subscriptions(ctx context.Context, q broker.ClientQuery) (Page[b
 	}
 	var parts []part[broker.SubscriptionInfo]
 	for _, a := range answers {
-		for i := range a.rows {
-			a.rows[i].Node = cmp.Or(a.rows[i].Node, name(a.node))
+		for i := range a.rows.rows {
+			a.rows.rows[i].Node = cmp.Or(a.rows.rows[i].Node, name(a.node))
 		}
-		parts = append(parts, cutWhole(a.rows, q.Limit, subscriptionKey))
+		parts = append(parts, a.rows)
 	}
 	page := merge(parts, q.Limit, subscriptionKey, func(a, b broker.SubscriptionInfo) int {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.Filter, b.Filter))
@@ -184,6 +187,28 @@ func (f *Fleet) Subscriptions(ctx context.Context, q broker.ClientQuery) (Page[b
 	page.Rows = slices.CompactFunc(page.Rows, func(a, b broker.SubscriptionInfo) bool { return a.ClientID == b.ClientID && a.Filter == b.Filter })
 	page.Missing = sortedMissing(append(missing(answers), f.unowned(cluster.SessionSpace)...))
 	return page, nil
+}
+
+// subscriptionsOf asks one service. The limit of a page of subscriptions counts clients, and clients without any have no row, so that the rows alone do not
+// show whether that was all: the page of clients does.
+func subscriptionsOf[C any](ctx context.Context, q broker.ClientQuery, owners func(context.Context, broker.ClientQuery) ([]C, error), key func(C) string,
+	list func(context.Context, broker.ClientQuery) ([]broker.SubscriptionInfo, error),
+) (part[broker.SubscriptionInfo], error) {
+	clients, err := owners(ctx, q)
+	if err != nil {
+		return part[broker.SubscriptionInfo]{}, err
+	}
+	all := cut(clients, q.Limit, key)
+	q.Limit += slack
+	rows, err := list(ctx, q)
+	if err != nil {
+		return part[broker.SubscriptionInfo]{}, err
+	}
+	if !all.more {
+		return part[broker.SubscriptionInfo]{rows: rows}, nil
+	}
+	rows = slices.DeleteFunc(rows, func(s broker.SubscriptionInfo) bool { return s.ClientID > all.upTo })
+	return part[broker.SubscriptionInfo]{rows: rows, more: true, upTo: all.upTo}, nil
 }
 
 func subscriptionKey(s broker.SubscriptionInfo) string { return s.ClientID }

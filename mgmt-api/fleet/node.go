@@ -67,60 +67,61 @@ func (f *Fleet) Services() []Service {
 	return list
 }
 
-// Stats are the gauges of the cluster, or of one node, by the seed's names. What routers and session-stores hold (routes, topics, retained messages,
-// persistent sessions) belongs to no node: it is added to the cluster's sum, and shown with each node as the seed does.
+// Stats are the gauges of the cluster by the seed's names: those of the nodes that are up, of the routers (routes, topics, retained messages) and of the
+// session-stores (persistent sessions), summed.
 func (f *Fleet) Stats(ctx context.Context, nodes Nodes) (map[string]int64, []Missing) {
-	sum := map[string]int64{}
+	sum, lost := f.routerStats(ctx)
 	for _, n := range nodes.Up {
 		addTo(sum, n.Stats)
 	}
-	shared, lost := f.shared(ctx)
-	addTo(sum, shared)
-	return sum, sortedMissing(append(slices.Clone(nodes.Missing), lost...))
-}
-
-// NodeStats gives the gauges of each node that is up.
-func (f *Fleet) NodeStats(ctx context.Context, nodes Nodes) (map[string]map[string]int64, []Missing) {
-	shared, lost := f.shared(ctx)
-	each := map[string]map[string]int64{}
-	for _, n := range nodes.Up {
-		stats := maps.Clone(n.Stats)
-		if stats == nil {
-			stats = map[string]int64{}
-		}
-		addTo(stats, shared)
-		each[n.Name] = stats
-	}
-	return each, sortedMissing(append(slices.Clone(nodes.Missing), lost...))
-}
-
-// shared sums what routers and session-stores hold. Each router has every wildcard route, so that part ("routes/wildcard", "topics/wildcard") counts once.
-func (f *Fleet) shared(ctx context.Context) (map[string]int64, []Missing) {
-	sum := map[string]int64{}
-	routers := ask(ctx, f, f.routers(), f.deps.Routers, func(ctx context.Context, r broker.RouterAdmin) (map[string]int64, error) {
-		return r.RouterStats(ctx)
-	})
-	most := map[string]int64{}
-	for _, a := range routers {
-		addTo(sum, a.rows)
-		for _, what := range [...]string{"routes", "topics"} {
-			sum[what+"/count"] -= a.rows[what+"/wildcard"]
-			most[what+"/count"] = max(most[what+"/count"], a.rows[what+"/wildcard"])
-		}
-	}
-	addTo(sum, most)
-	stores := ask(ctx, f, f.stores(), f.deps.Stores, func(ctx context.Context, s broker.SessionAdmin) (map[string]int64, error) {
-		return s.SessionStats(ctx)
-	})
+	stores := f.storeStats(ctx)
 	for _, a := range stores {
 		addTo(sum, a.rows)
 	}
-	for name := range sum {
-		if !public(name) {
-			delete(sum, name)
+	return sum, sortedMissing(slices.Concat(nodes.Missing, lost, missing(stores)))
+}
+
+// NodeStats are the gauges of each node that is up. What routers hold belongs to no node and is shown with each, as the seed does; what a session-store
+// holds is shown with the node of the same name (all-in-one).
+func (f *Fleet) NodeStats(ctx context.Context, nodes Nodes) (map[string]map[string]int64, []Missing) {
+	routers, lost := f.routerStats(ctx)
+	stores := f.storeStats(ctx)
+	each := map[string]map[string]int64{}
+	for _, n := range nodes.Up {
+		each[n.Name] = maps.Clone(routers)
+		addTo(each[n.Name], n.Stats)
+		for _, a := range stores {
+			if name(a.node) == n.Name {
+				addTo(each[n.Name], a.rows)
+			}
 		}
 	}
-	return sum, append(missing(routers), missing(stores)...)
+	return each, sortedMissing(slices.Concat(nodes.Missing, lost, missing(stores)))
+}
+
+// routerStats sums what routers hold. Each router has every wildcard route, so that part ("routes/wildcard", "topics/wildcard") counts once.
+func (f *Fleet) routerStats(ctx context.Context) (map[string]int64, []Missing) {
+	answers := ask(ctx, f, f.routers(), f.deps.Routers, func(ctx context.Context, r broker.RouterAdmin) (map[string]int64, error) {
+		return r.RouterStats(ctx)
+	})
+	sum, most := map[string]int64{}, map[string]int64{}
+	for _, a := range answers {
+		addTo(sum, a.rows)
+		for _, what := range [...]string{"routes", "topics"} {
+			if n := a.rows[what+"/wildcard"]; n > 0 {
+				sum[what+"/count"] -= n
+				most[what+"/count"] = max(most[what+"/count"], n)
+			}
+		}
+	}
+	addTo(sum, most)
+	return sum, missing(answers)
+}
+
+func (f *Fleet) storeStats(ctx context.Context) []answer[map[string]int64] {
+	return ask(ctx, f, f.stores(), f.deps.Stores, func(ctx context.Context, s broker.SessionAdmin) (map[string]int64, error) {
+		return s.SessionStats(ctx)
+	})
 }
 
 // public are the gauges with a name of the seed (its $SYS stats); services have others of their own.
@@ -133,8 +134,11 @@ func public(name string) bool {
 	return false
 }
 
+// addTo adds the public gauges.
 func addTo(sum, more map[string]int64) {
 	for name, n := range more {
-		sum[name] += n
+		if public(name) {
+			sum[name] += n
+		}
 	}
 }

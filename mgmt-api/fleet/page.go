@@ -73,23 +73,6 @@ func cut[R any](rows []R, limit int, key func(R) string) part[R] {
 	return part[R]{rows: rows, more: true, upTo: key(rows[len(rows)-1])}
 }
 
-// cutWhole is cut for lists with several rows of one key: those of the last key may be incomplete when the service stopped at exactly limit rows, and
-// are left for the next page, unless there is no other key.
-func cutWhole[R any](rows []R, limit int, key func(R) string) part[R] {
-	p := cut(rows, limit, key)
-	if !p.more || len(rows) > limit {
-		return p
-	}
-	n := len(rows)
-	for n > 0 && key(rows[n-1]) == p.upTo {
-		n--
-	}
-	if n > 0 {
-		p.rows, p.upTo = rows[:n], key(rows[n-1])
-	}
-	return p
-}
-
 // Fetch gives the page after a key.
 type Fetch[R any] func(ctx context.Context, after string, limit int) (Page[R], error)
 

@@ -15,7 +15,8 @@
 // them. A request that cannot be answered without them fails with UNAVAILABLE.
 //
 // Errors. INVALID_ARGUMENT: the request can never succeed. NOT_FOUND: the named thing does not exist. ALREADY_EXISTS. PERMISSION_DENIED and
-// UNAUTHENTICATED. RESOURCE_EXHAUSTED: a bound or quota is reached. UNAVAILABLE: try again. Others: see the text.
+// UNAUTHENTICATED. RESOURCE_EXHAUSTED, OUT_OF_RANGE: a bound or quota is reached. UNAVAILABLE, ABORTED, FAILED_PRECONDITION: try again. CANCELLED: it
+// took too long, and may have been done or not. Others: see the text.
 //
 // Times are Unix milliseconds, 0 means none. Durations are milliseconds.
 
