@@ -132,7 +132,7 @@ func (s *suite) say(line string) {
 
 // announce tells people, and the file for `pando status`, what runs.
 func (s *suite) announce(context.Context) error {
-	s.info.Ops = s.process.Ops.Addr()
+	s.info.Ops, s.info.Once = s.process.Ops.Addr(), len(s.once)
 	s.info.Durability, s.info.Listeners = s.infra.Durability(), s.graph.told()
 	if s.config.Mgmt.Listen != "" {
 		rest, err := boot.Offset(s.config.Mgmt.Listen, s.config.PortOffset)

@@ -195,3 +195,65 @@ func TestDataDirectoryIsLocked(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// refused starts the suite and expects it to end with an error.
+func refused(t *testing.T, set ...string) error {
+	t.Helper()
+	c := allinone.Default()
+	if _, err := boot.Load(c, boot.Options{DataDir: t.TempDir(), Environ: []string{}, Set: append(set, "ops.listen=127.0.0.1:0", "mgmt.listen=")}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := boot.OpenProcess("", &c.Common, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	return errors.Join(allinone.Run(ctx, c, p, allinone.Options{Ready: func(allinone.Info) { cancel() }}), p.Close())
+}
+
+// With no authentication configured, listeners elsewhere than on loopback are refused with an explanation, unless everybody shall get in.
+func TestOpenListenersNeedAuthentication(t *testing.T) {
+	only := []string{
+		"mqtt.listeners.ssl.disabled=true", "mqtt.listeners.ws.disabled=true", "mqtt.listeners.wss.disabled=true", "mqtt.listeners.tcp.bind=0.0.0.0:0",
+	}
+	for name, c := range map[string]struct {
+		set  []string
+		want string
+	}{
+		"nobody known":      {nil, "allow_anonymous"},
+		"nobody gets in":    {[]string{"auth.allow_anonymous=false"}, "allow_anonymous"},
+		"everybody may":     {[]string{"auth.allow_anonymous=true"}, ""},
+		"somebody is known": {[]string{`auth.users=[{"username": "bob", "password": "secret"}]`}, ""},
+	} {
+		err := refused(t, append(only[:len(only):len(only)], c.set...)...)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: got %v, want an explanation that names %s", name, err, c.want)
+		}
+	}
+}
+
+// All-in-one brings its own servers; others are for separate processes.
+func TestOtherServersAreForSeparateProcesses(t *testing.T) {
+	t.Parallel()
+	c := allinone.Default()
+	c.Cluster.Etcd.Endpoints = []string{"http://127.0.0.1:2379"}
+	if err := c.Settle(); err == nil || !strings.Contains(err.Error(), "gateway-mqtt") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The example files of the seed's chapters 5 and 12, copied as they are, start the suite, and clients come in by its listeners.
+func TestSeedsExampleStartsTheSuite(t *testing.T) {
+	info, _ := suite(t, t.TempDir(), boot.Options{EMQ: "../../services/config/emq/testdata/seed"})
+	if info.Node != "emqttd@127.0.0.1" {
+		t.Errorf("node.name is %s", info.Node)
+	}
+	sub, got := client(t, "tcp://"+addr(t, info, "tcp"), "sub", true)
+	await(t, sub.Subscribe("seed/#", 1, nil))
+	await(t, sub.Publish("seed/1", 1, false, "hello"))
+	expect(t, got, "seed/1 hello")
+}

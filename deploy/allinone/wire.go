@@ -169,15 +169,7 @@ func (g *graph) unserved() error {
 	if serving := sessions["partitions/count"]; serving < int64(all[cluster.SessionSpace]) {
 		return fmt.Errorf("%d of %d session partitions serve", serving, all[cluster.SessionSpace])
 	}
-	v := g.infra.Cluster.View()
-	for _, space := range []cluster.Space{cluster.RetainedSpace, cluster.AuthSpace} {
-		for p := range all[space] {
-			if _, ok := v.Owner(space, p); !ok {
-				return fmt.Errorf("%s partition %d has no owner", space, p)
-			}
-		}
-	}
-	return nil
+	return boot.Unowned(g.infra.Cluster, cluster.RetainedSpace, cluster.AuthSpace)
 }
 
 // startGateway opens the listeners. Whether they may be open to strangers depends on the users, which are known only now.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
 )
 
 // Status is the seed's text of /status, and whether it stands for a node that serves.
@@ -59,4 +60,34 @@ func AccessOf(ctx context.Context, auth broker.Auth, admin broker.AuthAdmin) (Ac
 		return a, fmt.Errorf("ask whether anonymous clients are let in: %w", err)
 	}
 	return a, nil
+}
+
+// AwaitOwners waits until every partition of the spaces has an owner, so that the first client of a cluster that starts is not turned away. It gives up
+// after the time given, because a cluster that has lost a part of itself must still be able to start gateways.
+func AwaitOwners(ctx context.Context, c cluster.Cluster, patience time.Duration, spaces ...cluster.Space) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var missing error
+	c.Watch(ctx, func(v *cluster.View) {
+		if missing = unowned(v, c.Meta(), spaces); missing == nil {
+			cancel()
+		}
+	})
+	return missing
+}
+
+// Unowned names a partition of the spaces that has no owner now, nil if all have one.
+func Unowned(c cluster.Cluster, spaces ...cluster.Space) error {
+	return unowned(c.View(), c.Meta(), spaces)
+}
+
+func unowned(v *cluster.View, m cluster.Meta, spaces []cluster.Space) error {
+	for _, s := range spaces {
+		for p := range m.Partitions[s] {
+			if _, ok := v.Owner(s, p); !ok {
+				return broker.Errorf(broker.KindUnavailable, "%s partition %d has no owner", s, p)
+			}
+		}
+	}
+	return nil
 }

@@ -123,6 +123,9 @@ func (o *options) start(ctx context.Context, w io.Writer, verb string) error {
 	i.Tell(w)
 	i.Next(w)
 	fmt.Fprintf(w, "Log:     %s\n", filepath.Join(dir, "pando.log"))
+	if i.Once > 0 {
+		fmt.Fprintln(w, "         It has the password of the REST administrator, which is shown only this once.")
+	}
 	return nil
 }
 

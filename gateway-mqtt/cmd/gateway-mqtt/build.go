@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -70,6 +71,9 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	return nil
 }
 
+// patience is how long a start waits for the rest of the cluster.
+const patience = 15 * time.Second
+
 // start opens the listeners. Whether they may be open to strangers depends on the users, which authsvc knows.
 func (g *gateway) start(ctx context.Context) error {
 	cert, ca, err := g.MQTT.Certify(filepath.Join(g.DataDir, "certs"))
@@ -78,6 +82,9 @@ func (g *gateway) start(ctx context.Context) error {
 	}
 	if ca.File != "" {
 		g.service.Log.Info("TLS listeners use the certificate made at the first start", slog.String(log.KeyFile, ca.File))
+	}
+	if err := boot.AwaitOwners(ctx, g.service.Infra.Cluster, patience, cluster.SessionSpace, cluster.TopicSpace); err != nil {
+		g.service.Log.Warn("clients are let in although a part of the cluster is missing", slog.Any(log.KeyError, err))
 	}
 	access, err := boot.AwaitAccess(ctx, g.peers.Auth, g.peers.Auth)
 	if err != nil {

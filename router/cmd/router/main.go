@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc"
 
@@ -43,5 +44,11 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	local.Router = r
 	err = s.Serve(in, func(reg grpc.ServiceRegistrar) { routerrpc.Register(reg, r) })
 	in.Add("router", r)
+	in.Check("partitions", func(context.Context) error {
+		if owned, serving := r.Serving(); serving < owned {
+			return fmt.Errorf("%d of %d topic partitions collect their routes", owned-serving, owned)
+		}
+		return nil
+	})
 	return err
 }
