@@ -19,8 +19,8 @@ type message struct {
 	QoS     byte
 	Retain  bool
 	Dup     bool
-	ID      []int             // subscription identifiers (MQTT 5)
-	User    map[string]string // user properties (MQTT 5)
+	ID      []int          // subscription identifiers (MQTT 5)
+	User    map[string]any // user properties (MQTT 5)
 }
 
 func (m message) String() string {

@@ -47,7 +47,7 @@ type event struct {
 	Topic, Payload string
 	QoS            byte
 	Retain, Dup    bool
-	User           map[string]string
+	User           map[string]any
 }
 
 // start installs MQTT.js as package-lock.json says, once, and starts the driver.
@@ -109,7 +109,9 @@ func (d *driver) read(out io.Reader) {
 			d.answers[a.ID] <- a
 			delete(d.answers, a.ID)
 			d.mu.Unlock()
-		} else if json.Unmarshal(lines.Bytes(), &e) == nil {
+		} else if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			panic(err) // the driver and this reader do not agree
+		} else {
 			d.mu.Lock()
 			c := d.clients[e.Client]
 			d.mu.Unlock()
@@ -214,6 +216,9 @@ func (c *js) ca(scheme, ca string) string {
 
 func (c *js) options(version int, o connect) map[string]any {
 	options := map[string]any{"protocolVersion": version, "clientId": o.id(), "clean": !o.Keep}
+	if version == 3 {
+		options["protocolId"] = "MQIsdp"
+	}
 	if o.Keep && version == 5 {
 		options["properties"] = map[string]any{"sessionExpiryInterval": forever}
 	}

@@ -12,6 +12,7 @@ import (
 // p3 is a client of paho.mqtt.golang: MQTT 3.1 and 3.1.1.
 type p3 struct {
 	mqtt.Client
+	version uint
 	conn    net.Conn
 	present bool
 	got     chan message
@@ -31,7 +32,7 @@ func paho3(t *testing.T, version uint, o connect) *p3 {
 }
 
 func newPaho3(version uint, o connect) *p3 {
-	c := &p3{got: make(chan message, inbox), lost: make(chan struct{})}
+	c := &p3{version: version, got: make(chan message, inbox), lost: make(chan struct{})}
 	options := mqtt.NewClientOptions().AddBroker("tcp://" + at(suite.MQTT(), o.Place)).SetClientID(o.id()).SetProtocolVersion(version).
 		SetCleanSession(!o.Keep).SetAutoReconnect(false).SetConnectTimeout(patience).SetUsername(o.User).SetPassword(o.Password).
 		SetConnectionLostHandler(func(mqtt.Client, error) { close(c.lost) }).

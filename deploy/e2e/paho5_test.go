@@ -81,7 +81,7 @@ func (c *p5) receive(r paho.PublishReceived) (bool, error) {
 		if p.SubscriptionIdentifier != nil {
 			m.ID = []int{*p.SubscriptionIdentifier}
 		}
-		m.User = map[string]string{}
+		m.User = map[string]any{}
 		for _, u := range p.User {
 			m.User[u.Key] = u.Value
 		}
