@@ -91,7 +91,8 @@ type Cluster interface {
 	Watch(ctx context.Context, fn func(*View))
 
 	// Sync returns a view whose revision is at least revision. Revision 0 reads through to the store: the view returned holds
-	// everything that was written before Sync was called. It returns the error of ctx if that ends first.
+	// everything that was written before Sync was called. It returns the error of ctx if that ends first. A
+	// store that is behind the present view (its data was replaced) is an error as well, reported when ctx ends.
 	Sync(ctx context.Context, revision uint64) (*View, error)
 
 	// Register writes the node's key under a new lease. A living key of the same role and id is waited for until its lease ends, so
@@ -102,7 +103,7 @@ type Cluster interface {
 	// Meta returns the partition counts and replicas fixed at bootstrap. The map is shared: read only.
 	Meta() Meta
 
-	// Close leaves with each member that has not left (bounded by Options.DrainTimeout), stops and waits for everything that runs.
+	// Close leaves with each member that has not left (bounded by Options.DrainTimeout and TTL), stops and waits for everything that runs.
 	Close() error
 }
 
@@ -123,7 +124,7 @@ type Member interface {
 	// SetState writes the node's state; the incarnation stays.
 	SetState(ctx context.Context, state string) error
 
-	// Host contends for the partitions of space that the assignment gives to this member, and returns when ctx ends (nil), at Leave
+	// Host contends, while the member is Valid, for the partitions of space that the assignment gives to it, and returns when ctx ends (nil), at Leave
 	// (nil) or when the membership is lost (ErrLost), after each partition was released and, if the lease lives, its key deleted.
 	// Partitions are independent of one another: Acquire and Release of different partitions run at the same time. The member's role
 	// must be the space's, and it can host a space only once at a time.

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"strings"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,46 +31,7 @@ type etcdStore struct {
 	prefix  string
 	log     *slog.Logger
 	metrics *metrics
-}
-
-func (s *etcdStore) grant(ctx context.Context, ttl time.Duration) (leaseID, time.Duration, error) {
-	r, err := s.client.Grant(ctx, int64(math.Ceil(ttl.Seconds())))
-	if err != nil {
-		return 0, 0, fmt.Errorf("grant lease: %w", err)
-	}
-	return leaseID(r.ID), time.Duration(r.TTL) * time.Second, nil
-}
-
-// keepAlive is one request and one answer. The client's KeepAliveOnce would repeat without a pause while no server is reachable, and
-// its KeepAlive does not tell when a request was sent.
-func (s *etcdStore) keepAlive(ctx context.Context, id leaseID) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(ctx) // ends the stream
-	defer cancel()
-	stream, err := clientv3.RetryLeaseClient(s.client).LeaseKeepAlive(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("keep lease alive: %w", err)
-	}
-	if err := stream.Send(&etcdserverpb.LeaseKeepAliveRequest{ID: int64(id)}); err != nil {
-		return 0, fmt.Errorf("keep lease alive: %w", err)
-	}
-	r, err := stream.Recv()
-	switch {
-	case errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound):
-		return 0, errNoLease
-	case err != nil:
-		return 0, fmt.Errorf("keep lease alive: %w", err)
-	case r.TTL <= 0: // how etcd answers for a lease that is over
-		return 0, errNoLease
-	}
-	return time.Duration(r.TTL) * time.Second, nil
-}
-
-func (s *etcdStore) revoke(ctx context.Context, id leaseID) error {
-	_, err := s.client.Revoke(ctx, clientv3.LeaseID(id))
-	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return fmt.Errorf("revoke lease: %w", err)
-	}
-	return nil
+	streams leaseStreams
 }
 
 func (s *etcdStore) txn(ctx context.Context, conds []cond, writes []write) (bool, uint64, error) {
@@ -104,6 +63,7 @@ func (s *etcdStore) txn(ctx context.Context, conds []cond, writes []write) (bool
 func (s *etcdStore) read(ctx context.Context) (snapshot, error) {
 	r, err := s.client.Get(ctx, s.prefix, clientv3.WithPrefix())
 	if err != nil {
+		s.reconnect()
 		return snapshot{}, fmt.Errorf("read %s: %w", s.prefix, err)
 	}
 	snap := snapshot{revision: uint64(r.Header.Revision), pairs: make([]pair, 0, len(r.Kvs))}
@@ -112,6 +72,10 @@ func (s *etcdStore) read(ctx context.Context) (snapshot, error) {
 	}
 	return snap, nil
 }
+
+// reconnect lets the client try at once to reach the servers again. By itself it would wait ever longer, up to two minutes, and a lease
+// that outlived a restart of etcd would run out after it. The callers pause between their attempts.
+func (s *etcdStore) reconnect() { s.client.ActiveConnection().ResetConnectBackoff() }
 
 func (s *etcdStore) pair(kv *mvccpb.KeyValue) pair {
 	return pair{

@@ -212,14 +212,22 @@ func (h *handle) readThrough(ctx context.Context, revision uint64) (*View, error
 	}
 }
 
+// refresh installs a snapshot. A store that went back is refused: epochs and incarnations would repeat.
 func (h *handle) refresh(ctx context.Context) error {
 	ctx, cancel := h.callContext(ctx)
 	defer cancel()
+	known := h.View().Revision
 	snap, err := h.store.read(ctx)
-	if err == nil {
-		h.reset(snap)
+	if err != nil {
+		return err
 	}
-	return err
+	if snap.revision < known {
+		err := fmt.Errorf("the store is at revision %d, behind the %d that was seen: its data was replaced", snap.revision, known)
+		h.log.Error("the cluster's store went back, this process must be restarted", "error", err)
+		return err
+	}
+	h.reset(snap)
+	return nil
 }
 
 func (h *handle) Close() error {
@@ -236,7 +244,7 @@ func (h *handle) Close() error {
 	}
 	h.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(context.Background(), h.options.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), h.options.DrainTimeout+h.options.TTL)
 	defer cancel()
 	errs := make([]error, len(members))
 	var leaving sync.WaitGroup
@@ -255,7 +263,7 @@ func (h *handle) Close() error {
 type pause struct{ d, max time.Duration }
 
 // storePause is the first wait between calls of the store.
-func storePause() pause { return pause{20 * time.Millisecond, time.Second} }
+func storePause() pause { return pause{20 * time.Millisecond, 250 * time.Millisecond} }
 
 // acquirePause is the first wait between attempts to acquire a partition.
 func acquirePause() pause { return pause{100 * time.Millisecond, 5 * time.Second} }

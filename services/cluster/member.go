@@ -85,9 +85,9 @@ func (m *member) extend(sent time.Time, ttl time.Duration) {
 
 // keepAlive renews the lease three times in its life, more often after a failure, and watches the node's key.
 func (m *member) keepAlive(ctx context.Context) {
-	timer := time.NewTimer(m.ttl / 3)
+	timer := time.NewTimer(0) // the first at once: it opens what the next ones go through
 	defer timer.Stop()
-	for {
+	for certain := true; ; {
 		v, changed := m.h.observe()
 		if _, ok := v.ByIncarnation(m.self.Incarnation); !ok && v.Revision >= m.self.Incarnation {
 			m.lose(ctx, "the node's key is gone")
@@ -106,6 +106,10 @@ func (m *member) keepAlive(ctx context.Context) {
 				return
 			}
 			timer.Reset(m.nextRenewal(err))
+			if m.Valid() != certain && !m.over.Load() {
+				certain = !certain
+				m.h.log.Warn("the certainty of the lease changed", "role", m.self.Role, "id", m.self.ID, "valid", certain, "error", err)
+			}
 		}
 	}
 }
@@ -125,17 +129,12 @@ func (m *member) renew(ctx context.Context) error {
 	}
 	callCtx, cancel := context.WithTimeout(ctx, m.ttl/3)
 	defer cancel()
-	was := m.Valid()
 	sent := time.Now()
 	ttl, err := m.h.store.keepAlive(callCtx, m.lease)
 	if err == nil {
 		m.extend(sent, ttl)
 	}
-	valid := m.Valid()
-	m.h.metrics.keepAlive(m.self.Role, err, valid)
-	if was != valid && ctx.Err() == nil {
-		m.h.log.Warn("the certainty of the lease changed", "role", m.self.Role, "id", m.self.ID, "valid", valid, "error", err)
-	}
+	m.h.metrics.keepAlive(m.self.Role, err, m.Valid())
 	return err
 }
 

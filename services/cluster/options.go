@@ -16,7 +16,7 @@ type Options struct {
 	// Settle is how long the assigner waits after a node came before it moves partitions to it, so that nodes that start together
 	// are counted together; default 300 ms, or 0 with Sole. A node that went is answered at once.
 	Settle       time.Duration
-	DrainTimeout time.Duration // how long a Release may take, and Close in all; default 10 s
+	DrainTimeout time.Duration // how long a Release may take; default 10 s
 	// Sole promises that no other process of this cluster is alive (all-in-one, which holds the lock of its data directory). Then
 	// Register does not wait for a living key of the same id: it ends that key's lease.
 	Sole bool

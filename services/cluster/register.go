@@ -57,27 +57,17 @@ func (h *handle) awaitFree(ctx context.Context, n Node) error {
 			return nil
 		}
 		if h.options.Sole {
-			h.endLease(ctx, n)
+			h.revoke(ctx, h.leaseOf(nodeKey(n.Role, n.ID)))
 		} else if !told {
 			h.log.Info("waiting for the lease of an earlier process", "role", n.Role, "id", n.ID, "incarnation", old.Incarnation)
 		}
 		select {
 		case <-changed:
+		case <-time.After(recheck):
 		case <-ctx.Done():
 			return fmt.Errorf("the id is taken by incarnation %d: %w", old.Incarnation, ctx.Err())
 		case <-h.done:
 			return ErrClosed
-		}
-	}
-}
-
-// endLease revokes the lease of a node's key; the view shows whether it worked.
-func (h *handle) endLease(ctx context.Context, n Node) {
-	ctx, cancel := h.callContext(ctx)
-	defer cancel()
-	if lease := h.leaseOf(nodeKey(n.Role, n.ID)); lease != 0 {
-		if err := h.store.revoke(ctx, lease); err != nil {
-			h.log.Warn("an earlier lease could not be ended", "role", n.Role, "id", n.ID, "error", err)
 		}
 	}
 }
@@ -109,12 +99,23 @@ func (h *handle) tryRegister(ctx context.Context, n Node) (*member, error) {
 	return m, nil
 }
 
-// revoke ends a lease, once, even if ctx has ended. If the store does not answer, the lease ends by itself.
+// revoke ends a lease, if there is one, even if ctx has ended. If the store does not answer for the time of a call, the lease ends by
+// itself.
 func (h *handle) revoke(ctx context.Context, lease leaseID) {
+	if lease == 0 {
+		return
+	}
 	ctx, cancel := h.callContext(context.WithoutCancel(ctx))
 	defer cancel()
-	if err := h.store.revoke(ctx, lease); err != nil {
-		h.log.Warn("a lease could not be revoked", "error", err)
+	for wait := storePause(); ; wait = wait.next() {
+		err := h.store.revoke(ctx, lease)
+		if err == nil {
+			return
+		}
+		if wait.sleep(ctx) != nil {
+			h.log.Warn("a lease could not be revoked", "error", err)
+			return
+		}
 	}
 }
 

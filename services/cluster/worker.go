@@ -117,9 +117,7 @@ func (w *worker) hold(ctx context.Context, epoch uint64) error {
 		}
 		w.release(ctx, c, epoch, cancel)
 	}
-	if !c.end() {
-		return nil // lost: there is nothing to give back
-	}
+	c.end()
 	w.giveBack(ctx, epoch)
 	if over {
 		return nil // a claim that was not wanted any more did not fail
@@ -217,7 +215,7 @@ type claim struct {
 	m    *member
 	lost chan struct{}
 
-	mu   sync.Mutex // guards the closing of lost
+	mu sync.Mutex // guards the closing of lost
 }
 
 // valid takes no lock: it is asked for each message.

@@ -102,11 +102,14 @@ func (p *partition) look() (d decision) {
 	return d
 }
 
-// roomFor keeps a part of the stream free for manifests and epoch records, without which a full log could never be purged or taken over. Called
-// with the lock held.
+// roomFor keeps a part of the stream free, without which a full log could never be purged or taken over: the last sixteenth for manifests and
+// epoch records, and before that as much as can be pending, for the events that a snapshot under way waits for. Called with the lock held.
 func (p *partition) roomFor(n int) bool {
-	reserve := min(p.stats.MaxBytes/16, 4<<20)
-	return p.stats.MaxBytes == 0 || p.stats.StreamBytes+int64(n) <= p.stats.MaxBytes-reserve
+	limit := p.stats.MaxBytes / 4 * 3
+	if p.snap != nil && !p.snap.based {
+		limit = p.stats.MaxBytes / 16 * 15
+	}
+	return p.stats.MaxBytes == 0 || p.stats.StreamBytes+int64(n) <= limit
 }
 
 // measure asks for the size of the stream.
@@ -148,6 +151,9 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
+	if ackBeforeAppend {
+		acknowledge(b)
+	}
 	if err := p.write(ctx, b.rec, kindData, uint32(len(b.dones))); err != nil {
 		return err
 	}
@@ -158,13 +164,19 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	p.stats.Events += uint64(len(b.dones))
 	p.mu.Unlock()
 	p.metrics.pending(-b.bytes)
-	for _, done := range b.dones {
+	acknowledge(b)
+	p.recycle(b)
+	return nil
+}
+
+// acknowledge tells each caller once.
+func acknowledge(b *batch) {
+	for i, done := range b.dones {
+		b.dones[i] = nil
 		if done != nil {
 			done(nil)
 		}
 	}
-	p.recycle(b)
-	return nil
 }
 
 // recycle keeps b for reuse unless one large event made it unusually big.
@@ -184,7 +196,7 @@ func (p *partition) recycle(b *batch) {
 func (p *partition) write(ctx context.Context, rec []byte, k kind, count uint32) error {
 	number := p.batch + 1
 	sent := &sent{number: number, crc: sealRecord(rec, k, p.owner.Epoch, number, count)}
-	var full, again backoff
+	full, again := backoff{}, backoff{limit: 100 * time.Millisecond}
 	for {
 		seq, err := p.append(ctx, rec, p.last, int(count))
 		landed := err == nil
@@ -268,7 +280,7 @@ func (p *partition) grew(bytes int) {
 	p.mu.Lock()
 	p.stats.Batches++
 	p.stats.LastSequence = p.last
-	p.stats.LogBytes += int64(bytes)
+	p.stats.LogBytes += int64(bytes) + recordWeight
 	p.stats.StreamBytes += int64(bytes) + recordOverhead
 	p.mu.Unlock()
 }

@@ -77,7 +77,7 @@ func (p *partition) Append(event []byte, done func(error)) error {
 		p.mu.Unlock()
 		return ErrFull
 	}
-	b, opened := p.openBatch(len(event))
+	b, opened := p.openBatch(eventSize(event))
 	b.rec = appendEvent(b.rec, event)
 	b.dones = append(b.dones, done)
 	b.bytes += len(event)
@@ -132,7 +132,7 @@ func (p *partition) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.PendingBytes, s.PendingEvents = p.pending, p.count
+	s.PendingBytes, s.PendingEvents, s.Snapshotting = p.pending, p.count, p.snap != nil
 	return s
 }
 

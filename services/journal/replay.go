@@ -32,7 +32,7 @@ func (p *partition) checkLast(ctx context.Context, info StreamInfo) error {
 	if info.Last == 0 || info.First > info.Last {
 		return nil
 	}
-	return p.streams.Read(ctx, p.name, info.Last, info.Last, func(seq uint64, b []byte) error {
+	err := p.streams.Read(ctx, p.name, info.Last, info.Last, func(seq uint64, b []byte) error {
 		r, err := decodeRecord(b)
 		if err != nil {
 			return p.corrupt(seq, err.Error())
@@ -42,7 +42,13 @@ func (p *partition) checkLast(ctx context.Context, info StreamInfo) error {
 		}
 		return nil
 	})
+	if p.purged(ctx, err) {
+		return errPurged
+	}
+	return err
 }
+
+var errPurged = errors.New("the last record was purged meanwhile")
 
 // rebuild replays the log up to the sequence end. When a purge of the previous owner takes records away under the replay, it starts again.
 func (p *partition) rebuild(ctx context.Context, end uint64, m Machine) error {
@@ -102,7 +108,7 @@ type replay struct {
 type position struct{ seq, value uint64 }
 
 func (r *replay) run(ctx context.Context) error {
-	err := r.p.streams.Read(ctx, r.p.name, r.first, r.end, func(seq uint64, b []byte) error {
+	err := r.p.read(ctx, r.p.name, r.first, r.end, func(seq uint64, b []byte) error {
 		return r.record(ctx, seq, b)
 	})
 	if err != nil {
@@ -135,7 +141,7 @@ func (r *replay) record(ctx context.Context, seq uint64, b []byte) error {
 	if err := r.number(seq, rec); err != nil {
 		return err
 	}
-	r.sizes = append(r.sizes, position{seq, uint64(len(b))})
+	r.sizes = append(r.sizes, position{seq, uint64(len(b)) + recordWeight})
 	switch {
 	case rec.kind == kindManifest:
 		return r.manifest(ctx, seq, rec)
@@ -214,7 +220,7 @@ func (r *replay) restore(ctx context.Context, seq uint64, man manifest) error {
 
 // again reads and applies the records at the given positions.
 func (r *replay) again(ctx context.Context, at []position) error {
-	return r.p.streams.Read(ctx, r.p.name, at[0].seq, at[len(at)-1].seq, func(seq uint64, b []byte) error {
+	return r.p.read(ctx, r.p.name, at[0].seq, at[len(at)-1].seq, func(seq uint64, b []byte) error {
 		if seq != at[0].seq {
 			return nil
 		}

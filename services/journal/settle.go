@@ -16,6 +16,11 @@ type sent struct {
 // the log, or will never be.
 func (p *partition) settle(ctx context.Context, s *sent) (landed bool, err error) {
 	p.metrics.settle()
+	return p.decide(ctx, s)
+}
+
+// decide writes an epoch record and looks what is before it.
+func (p *partition) decide(ctx context.Context, s *sent) (landed bool, err error) {
 	end, err := p.claim(ctx, func(ctx context.Context, info StreamInfo) error {
 		_, err := p.scan(ctx, info.Last, s)
 		return err
@@ -89,7 +94,20 @@ func (p *partition) scan(ctx context.Context, to uint64, s *sent) (landed bool, 
 		}
 		return fmt.Errorf("record %d of epoch %d at sequence %d is not known here: %w", r.number, r.epoch, seq, ErrFenced)
 	})
+	if p.purged(ctx, err) {
+		err = fmt.Errorf("the records behind sequence %d are purged already: %w", p.last, ErrFenced)
+	}
 	return landed, err
+}
+
+// purged reports whether err is about a record that a snapshot of another owner made superfluous meanwhile.
+func (p *partition) purged(ctx context.Context, err error) bool {
+	var missing *CorruptError
+	if !errors.As(err, &missing) {
+		return false
+	}
+	info, err := p.info(ctx)
+	return err == nil && info.First > missing.Sequence
 }
 
 // begin makes the stream and writes the epoch record if Open postponed them.
@@ -101,7 +119,7 @@ func (p *partition) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.settle(ctx, nil); err != nil {
+	if _, err := p.decide(ctx, nil); err != nil {
 		return err
 	}
 	p.begun = true
@@ -127,6 +145,28 @@ func (p *partition) persist(ctx context.Context, what string, fn func(context.Co
 			return fmt.Errorf("%s: %w", what, errors.Join(stop, err))
 		}
 	}
+}
+
+// read calls fn for the records from..to and goes on where it stopped when the storage fails; an error of fn ends it.
+func (p *partition) read(ctx context.Context, name string, from, to uint64, fn func(uint64, []byte) error) error {
+	var failed error
+	err := p.persist(ctx, "read "+name, func(ctx context.Context) error {
+		err := p.streams.Read(ctx, name, from, to, func(seq uint64, b []byte) error {
+			failed = fn(seq, b)
+			if failed == nil {
+				from = seq + 1
+			}
+			return failed
+		})
+		if failed != nil {
+			return nil
+		}
+		return err
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 func (p *partition) info(ctx context.Context) (StreamInfo, error) {

@@ -167,7 +167,7 @@ func (p *partition) loadSnapshot(ctx context.Context, man manifest) ([]byte, err
 	name := snapshotStream(p.name)
 	state := []byte{}
 	next := uint64(0)
-	err := p.streams.Read(ctx, name, man.first, man.last, func(seq uint64, b []byte) error {
+	err := p.read(ctx, name, man.first, man.last, func(seq uint64, b []byte) error {
 		rec, err := decodeRecord(b)
 		if err == nil && rec.kind != kindChunk {
 			err = fmt.Errorf("record of kind %d in a snapshot", rec.kind)

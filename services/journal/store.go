@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Deps are what the code around a store gives it; each may be nil.
 type Deps struct {
 	Log     *slog.Logger
-	Metrics *Metrics // shared by all logs of the process
+	Metrics *Metrics     // shared by all logs of the process
+	Readers []*nats.Conn // see NewJetStreams; no use for other streams
 }
 
 // New returns a store over streams.
@@ -70,7 +73,8 @@ func (o Owner) valid() bool { return o.Valid == nil || o.Valid() }
 // final reports that trying again can not help.
 func final(err error) bool {
 	var corrupt *CorruptError
-	return errors.Is(err, ErrFenced) || errors.Is(err, ErrNoLease) || errors.Is(err, ErrStorageClosed) || errors.As(err, &corrupt)
+	return errors.Is(err, ErrFenced) || errors.Is(err, ErrNoLease) || errors.Is(err, ErrStorageClosed) ||
+		errors.Is(err, ErrLevel) || errors.As(err, &corrupt)
 }
 
 // Fence writes an epoch record into the log name, which is made if it is absent: every owner of a lower epoch steps down at its next append.
@@ -88,11 +92,12 @@ func Fence(ctx context.Context, s Streams, name string, epoch uint64) error {
 	return nil
 }
 
-// backoff waits between two tries of something that failed: 10 ms doubling up to 1 s.
-type backoff struct{ next time.Duration }
+// backoff waits between two tries of something that failed: 10 ms doubling up to limit, 1 s if that is 0.
+type backoff struct{ next, limit time.Duration }
 
 func (b *backoff) wait(ctx context.Context) error {
-	b.next = min(max(2*b.next, 10*time.Millisecond), time.Second)
+	set(&b.limit, time.Second)
+	b.next = min(max(2*b.next, 10*time.Millisecond), b.limit)
 	t := time.NewTimer(b.next)
 	defer t.Stop()
 	select {

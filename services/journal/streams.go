@@ -49,6 +49,8 @@ var (
 	ErrRefused = errors.New("wrong last sequence")
 	// ErrStreamFull: the stream reached its size limit, or the storage of the servers.
 	ErrStreamFull = errors.New("stream full")
+	// ErrLevel: the stream is stored in another way than the configured level needs.
+	ErrLevel = errors.New("stream does not fit the durability level")
 	// ErrStorageClosed: the connection to the storage was closed for good.
 	ErrStorageClosed = errors.New("storage closed")
 )

@@ -218,7 +218,8 @@ func TestSecondSubscriptionWaitsToo(t *testing.T) {
 		w := newWorld(t, "r1")
 		w.tables["r1"].set(true)
 		k := route.Key{Filter: "a/b"}
-		if *w.wait(k) || *w.wait(k) {
+		first, second := w.wait(k), w.wait(k)
+		if *first || *second {
 			t.Fatal("routed while the router refuses")
 		}
 	})

@@ -7,13 +7,15 @@
 //
 // A host that keeps a log calls the same methods, with the same arguments, when something happens and when it replays the log. Durable methods are
 //
-//	Subscribe Unsubscribe Attach Detach SetExpiry Enqueue Ack Receive2 Release2
+//	Subscribe Unsubscribe Attach Detach SetExpiry Enqueue Ack Receive2 Release2 Use
 //
 // and what they do depends on nothing but the state that earlier durable calls left, their arguments and the [Settings]. [Session.AppendTo] writes
 // exactly that state: a live session and its replay give equal bytes. Two things follow. A message becomes part of the in-flight window at a durable
 // call and not when it is handed out, so that what may be dropped does not depend on how fast a connection took its messages. And QoS 0 messages,
-// which are in no log, never decide what happens to the others. (Settings that differ between the two runs are harmless beyond this: an answer from the
-// client to a message that the replay still has in its queue completes it there.)
+// which are in no log, never decide what happens to the others. The settings are part of this: under other limits a replay drops other messages than the
+// live session did. A host therefore notes its [Config] in the log when it starts to write, and replays each part under the one it was written under.
+// (See [Session.Use]. If it does not: an answer from the client to a message that the replay still has in its queue completes it there; one to a message that the replay
+// dropped is not known.)
 //
 // Soft state is what [Session.Next] handed out on the present connection, the QoS 0 queue, and counters of these. It is lost with the process.
 //

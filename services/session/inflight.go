@@ -66,10 +66,10 @@ func (w *window) free(index uint64) bool {
 	return true
 }
 
-// forget lets go of the message of a place: only its id is needed from here on.
+// forget lets go of the message of a place: only its id is needed from here on. Its PUBREL has the highest priority.
 func (w *window) forget(e *entry) {
 	w.bytes -= int64(e.size) - entryOverhead
-	e.size, e.msg, e.by = entryOverhead, nil, nil
+	e.size, e.lane, e.msg, e.by = entryOverhead, 0, nil, nil
 }
 
 // complete ends the exchange at a place.
@@ -122,121 +122,6 @@ func (w *window) mark(e *entry) {
 	}
 }
 
-// Out is what to do next for the client.
-type Out struct {
-	// Push is complete but for tenant, client id and connection.
-	broker.Push
-	// By is what the message came by, as in its Grant.
-	By *Matched
-	// Expired: the message expired before it was ever sent. Do not send it; call Ack with AckDropped.
-	Expired bool
-}
-
-// Next is the next thing to send to the attached client: first, after Attach, what was under way before, in its order (PUBLISH with DUP, or PUBREL once PUBREC
-// was in), then new messages, QoS 0 among them in order of arrival. ok is false when nothing can be sent now: nothing is there, the window is full of
-// unanswered messages, or durability must catch up.
-//
-// durable is the newest [Session.Version] whose log record is durable; [Volatile] for hosts without a log. QoS 2 messages are held back until their
-// release is durable, QoS 1 messages are not, unless they take over a packet id that was waited for (rule R4).
-func (s *Session) Next(now time.Time, durable uint64) (out Out, ok bool) {
-	s.begin()
-	if !s.live {
-		return Out{}, false
-	}
-	e := s.window.pending()
-	ready := e != nil && s.sendable(e, durable)
-	if z := s.nextZero(now); z != nil && (!ready || z.lane < e.lane || z.lane == e.lane && z.index <= e.index) {
-		s.delivered++
-		taken := s.queue.popZero(int(z.lane))
-		s.watch()
-		return publish(&taken), true
-	}
-	if !ready {
-		return Out{}, false
-	}
-	return s.handOut(e, now), true
-}
-
-func (s *Session) sendable(e *entry, durable uint64) bool {
-	if e.flags&flagGated != 0 && e.version > durable {
-		return false
-	}
-	return e.state == stateReceived || s.window.out < int(s.size)
-}
-
-// nextZero is the first QoS 0 message that has not expired.
-func (s *Session) nextZero(now time.Time) *entry {
-	for {
-		z := s.queue.frontZero()
-		if z == nil || !z.msg.Expired(now) {
-			return z
-		}
-		gone := s.queue.popZero(int(z.lane))
-		s.drop(&gone, DropExpired)
-	}
-}
-
-// handOut gives out a released entry.
-func (s *Session) handOut(e *entry, now time.Time) Out {
-	e.at = now.UnixMilli()
-	if e.state == stateReceived {
-		e.flags |= flagOut
-		return pubrel(e)
-	}
-	o := publish(e)
-	if e.flags&flagDup == 0 {
-		if e.msg.Expired(now) {
-			e.flags |= flagOut
-			o.Expired = true
-			return o
-		}
-		s.delivered++
-	}
-	s.window.mark(e)
-	return o
-}
-
-func publish(e *entry) Out {
-	o := Out{By: e.by, Push: broker.Push{Op: broker.PushPublish, QoS: e.qos, Retain: e.retain, Msg: e.msg}}
-	if e.by != nil {
-		o.SubIDs, o.Filters = e.by.SubIDs, e.by.Filters
-	}
-	if e.qos > 0 {
-		o.Index, o.PacketID, o.Dup = e.index, packetID(e.index), e.flags&flagDup != 0
-	}
-	return o
-}
-
-func pubrel(e *entry) Out {
-	return Out{Push: broker.Push{Op: broker.PushRelease, QoS: e.qos, Index: e.index, PacketID: packetID(e.index)}}
-}
-
-// Retry appends what was handed out on this connection at least the retry interval ago and has no answer, to be sent again: PUBLISH with DUP, or PUBREL.
-// For protocols that repeat on a live connection only (MQTT 3.1, MQTT-SN); MQTT 3.1.1 and 5.0 forbid it (MQTT 5.0 §4.4). A zero interval repeats nothing.
-func (s *Session) Retry(now time.Time, dst []Out) []Out {
-	s.begin()
-	if !s.live || s.set.RetryInterval <= 0 {
-		return dst
-	}
-	at := now.UnixMilli()
-	due := at - s.set.RetryInterval.Milliseconds()
-	for i := range s.window.ring.n {
-		e := s.window.ring.at(i)
-		if e.state == stateDone || e.flags&flagOut == 0 || e.at > due {
-			continue
-		}
-		e.at = at
-		if e.state == stateReceived {
-			dst = append(dst, pubrel(e))
-			continue
-		}
-		o := publish(e)
-		o.Dup = true
-		dst = append(dst, o)
-	}
-	return dst
-}
-
 // AckResult says what an answer of the client did.
 type AckResult struct {
 	Known    bool // the message waits for an answer of this kind; otherwise nothing changed
@@ -260,30 +145,20 @@ func (s *Session) Ack(a broker.ClientAck, now time.Time) AckResult {
 		}
 	}
 	e := s.window.ring.at(i)
-	r := AckResult{PacketID: packetID(e.index), QoS: e.qos, Msg: e.msg, By: e.by}
-	switch {
-	case a.Kind == broker.AckPuback && e.qos == 1 && e.state == stateSent:
-		r.Done = true
-	case a.Kind == broker.AckPubrec && e.qos == 2 && e.state == stateReceived && !a.Failed:
-		r.Known, r.Release = true, true
-		return r
-	case a.Kind == broker.AckPubrec && e.qos == 2 && e.state == stateSent:
-		r.Done, r.Release = a.Failed, !a.Failed
-	case a.Kind == broker.AckPubcomp && e.qos == 2 && e.state == stateReceived:
-		r.Done = true
-	case a.Kind == broker.AckDropped && e.state == stateSent:
-		r.Done = true
-		if e.msg.Expired(now) {
-			s.drop(e, DropExpired)
-		} else {
-			s.drop(e, DropRefused)
-		}
-	default:
+	done, ok := e.answer(a)
+	if !ok {
 		return AckResult{}
 	}
-	r.Known, r.Changed = true, true
+	r := AckResult{Known: true, Changed: true, Done: done, Release: !done, PacketID: packetID(e.index), QoS: e.qos, Msg: e.msg, By: e.by}
+	if e.state == stateReceived && !done {
+		r.Changed = false
+		return r
+	}
+	if a.Kind == broker.AckDropped {
+		s.refused(e, now)
+	}
 	s.version++
-	if r.Done {
+	if done {
 		s.window.complete(i)
 	} else {
 		e.state = stateReceived
@@ -293,6 +168,33 @@ func (s *Session) Ack(a broker.ClientAck, now time.Time) AckResult {
 	s.release(now)
 	s.watch()
 	return r
+}
+
+// answer says whether an answer fits the state of an exchange, and completes it. One that fits and does not is PUBREC: PUBREL is due.
+func (e *entry) answer(a broker.ClientAck) (done, ok bool) {
+	switch a.Kind {
+	case broker.AckPuback:
+		return true, e.qos == 1
+	case broker.AckPubrec:
+		if e.state == stateReceived {
+			return false, !a.Failed
+		}
+		return a.Failed, e.qos == 2
+	case broker.AckPubcomp:
+		return true, e.state == stateReceived
+	case broker.AckDropped:
+		return true, e.state == stateSent
+	}
+	return false, false
+}
+
+// refused counts a message that the gateway did not send.
+func (s *Session) refused(e *entry, now time.Time) {
+	why := DropRefused
+	if e.msg.Expired(now) {
+		why = DropExpired
+	}
+	s.drop(e, why)
 }
 
 // pull moves a message that is still queued here into the window, because the client has it: only after a replay under other settings than those it was

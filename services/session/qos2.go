@@ -7,17 +7,17 @@ import (
 )
 
 // Receive2 takes the packet id of an incoming QoS 2 PUBLISH (MQTT 5.0 §4.3.3, method B). known: it is held already, so this is a repeat, to be answered and
-// not published again. Otherwise it is held until Release2. max is how many ids may be held, 0 for no limit: an argument, because a replay must accept
-// what was accepted once; pass the value in force when it happened. With max reached, ids older than the await-rel timeout give way, which
+// not published again. Otherwise it is held until Release2. limit is how many ids may be held, 0 for no limit: an argument, because a replay must accept
+// what was accepted once; pass the value in force when it happened. With it reached, ids older than the await-rel timeout give way, which
 // only a client that never releases them can notice. Errors: KindQuota, and nothing changed.
-func (s *Session) Receive2(id uint16, now time.Time, max int) (known bool, err error) {
+func (s *Session) Receive2(id uint16, now time.Time, limit int) (known bool, err error) {
 	s.begin()
 	if _, held := s.waiting[id]; held {
 		return true, nil
 	}
-	if max > 0 && len(s.waiting) >= max {
+	if limit > 0 && len(s.waiting) >= limit {
 		s.giveWay(now)
-		if len(s.waiting) >= max {
+		if len(s.waiting) >= limit {
 			return false, broker.Errorf(broker.KindQuota, "%d QoS 2 messages wait for PUBREL already", len(s.waiting))
 		}
 	}
@@ -34,9 +34,9 @@ func (s *Session) giveWay(now time.Time) {
 	if s.set.AwaitRelTimeout <= 0 {
 		return
 	}
-	limit := now.Add(-s.set.AwaitRelTimeout).UnixMilli()
+	oldest := now.Add(-s.set.AwaitRelTimeout).UnixMilli()
 	for id, at := range s.waiting {
-		if at < limit {
+		if at < oldest {
 			delete(s.waiting, id)
 		}
 	}

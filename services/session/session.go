@@ -153,3 +153,28 @@ func (s *Session) Leftover() []Leftover {
 	slices.SortFunc(left, func(a, b Leftover) int { return cmp.Compare(a.Index, b.Index) })
 	return left
 }
+
+// Use changes the settings for what follows: limits, watermarks, priorities. Waiting messages move to the place that the new priorities give them, and nothing is
+// dropped before the next message comes. In a replay it is called where the settings in force changed.
+func (s *Session) Use(set *Settings) {
+	s.begin()
+	waiting := s.queue
+	s.set, s.queue = set, queue{}
+	for _, e := range waiting.kept() {
+		e.lane = set.lane(e.msg.Topic)
+		s.queue.push(*e, len(set.lanes))
+	}
+	for n := range waiting.lanes {
+		for z := &waiting.lanes[n].zero; z.n > 0; {
+			e := z.pop()
+			e.lane = set.lane(e.msg.Topic)
+			s.queue.push(e, len(set.lanes))
+		}
+	}
+	for i := range s.window.ring.n {
+		if e := s.window.ring.at(i); e.state == stateSent {
+			e.lane = set.lane(e.msg.Topic)
+		}
+	}
+	s.watch()
+}

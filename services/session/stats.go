@@ -98,7 +98,7 @@ func (s *Session) Window() (live, size int) { return s.window.live, int(s.size) 
 
 // Size estimates the memory of the session in bytes: messages, subscriptions and itself.
 func (s *Session) Size() int64 {
-	const self, perSub, perID = 480, 240, 24
+	const self, perSub, perID = 384, 240, 24
 	n := self + s.Bytes() + int64(perID*len(s.waiting)) + int64(perSub*s.subs.len())
 	for _, u := range s.subs.list {
 		n += int64(2 * len(u.Filter))

@@ -165,10 +165,10 @@ func (s *subscriptions) matchIndex(name string) (hits []*subscription) {
 	return hits
 }
 
-// Subscribe adds a subscription or replaces the one with the same full filter (MQTT 5.0 §3.8.4). max is how many the session may hold, 0 for no limit:
+// Subscribe adds a subscription or replaces the one with the same full filter (MQTT 5.0 §3.8.4). limit is how many the session may hold, 0 for no limit:
 // it is an argument because a replay must accept what was accepted once. Errors: KindInvalid (malformed filter, QoS above 2, No Local on a shared
 // subscription), KindQuota.
-func (s *Session) Subscribe(sub broker.Subscription, max int) (existed bool, err error) {
+func (s *Session) Subscribe(sub broker.Subscription, limit int) (existed bool, err error) {
 	s.begin()
 	p, err := topic.Parse(sub.Filter)
 	if err != nil {
@@ -178,8 +178,8 @@ func (s *Session) Subscribe(sub broker.Subscription, max int) (existed bool, err
 		return false, broker.Errorf(broker.KindInvalid, "subscription options do not go with the filter")
 	}
 	existed = s.subs.get(sub.Filter) != nil
-	if !existed && max > 0 && s.subs.len() >= max {
-		return false, broker.Errorf(broker.KindQuota, "client holds %d subscriptions already", max)
+	if !existed && limit > 0 && s.subs.len() >= limit {
+		return false, broker.Errorf(broker.KindQuota, "client holds %d subscriptions already", limit)
 	}
 	s.subs.put(newSubscription(sub, p))
 	s.version++

@@ -1,0 +1,103 @@
+package router
+
+import (
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
+)
+
+// target collects what one destination gets of one message.
+type target struct {
+	to     destination
+	plain  bool
+	shares []broker.ShareCopy
+}
+
+// targets is a short list: messages rarely go to more than a few processes.
+type targets []target
+
+// at finds or adds a destination.
+func (t *targets) at(to destination) *target {
+	for i := range *t {
+		if (*t)[i].to == to {
+			return &(*t)[i]
+		}
+	}
+	*t = append(*t, target{to: to})
+	return &(*t)[len(*t)-1]
+}
+
+// route matches a batch and queues it at its destinations, in order. touched collects the sinks to pump, after the lock is released. Called with the lock held.
+func (p *partition) route(s *publishStream, batch []broker.Publish, touched map[*sink]struct{}) {
+	full := p.r.pending.Load() > p.r.cfg.MaxPendingBytes
+	now := p.r.deps.Clock()
+	for i := range batch {
+		pub := &batch[i]
+		q := &pending{s: s, seq: pub.Seq, qos: pub.Msg.QoS, last: i == len(batch)-1}
+		if full && pub.Msg.QoS > 0 {
+			p.r.metrics.refused.Inc()
+			p.end(s, broker.E(broker.KindBusy, "too many bytes wait for destinations", nil))
+			return
+		}
+		s.pending = append(s.pending, q)
+		p.r.metrics.received.Inc()
+		switch {
+		case full:
+			p.r.metrics.dropped.WithLabelValues("queue_full").Inc()
+		case pub.Msg.Expired(now):
+			p.r.metrics.dropped.WithLabelValues("expired").Inc()
+		default:
+			p.forward(pub, q, p.match(pub), touched)
+		}
+	}
+}
+
+// forward queues one message at each of its destinations. Called with the lock held.
+func (p *partition) forward(pub *broker.Publish, q *pending, list targets, touched map[*sink]struct{}) {
+	for i := range list {
+		t := &list[i]
+		d := p.sink(t.to)
+		wait := q
+		if !t.to.durable() || pub.Msg.QoS == 0 {
+			wait = nil
+			q.matched = q.matched || t.to.kind != toRetained
+		}
+		d.add(broker.Delivery{Source: q.s.open.Source, Seq: pub.Seq, Msg: pub.Msg, Plain: t.plain, Shares: t.shares}, wait)
+		touched[d] = struct{}{}
+	}
+	p.r.metrics.forwarded.Add(float64(len(list)))
+}
+
+// match finds the destinations of one message: every origin with a matching ordinary route, one per shared group, and the retained partition. Called with the lock held.
+func (p *partition) match(pub *broker.Publish) targets {
+	m := pub.Msg
+	var list targets
+	if pub.Share != nil {
+		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), &list)
+		return list
+	}
+	for _, e := range p.exact.routes[routeKey{m.Tenant, m.Topic}] {
+		if e.members > 0 {
+			list.at(e.to).plain = true
+		}
+	}
+	var groups map[broker.Share][]broker.Candidate
+	p.r.wild.match(m.Tenant, m.Topic, func(filter string, k wildKey, r route) {
+		if k.group == "" {
+			list.at(k.to).plain = true
+			return
+		}
+		if groups == nil {
+			groups = map[broker.Share][]broker.Candidate{}
+		}
+		s := broker.Share{Group: k.group, Filter: filter}
+		groups[s] = append(groups[s], p.r.candidate(k.to, r))
+	})
+	for s, all := range groups {
+		p.share(m, s, all, &list)
+	}
+	if m.Retain {
+		n := cluster.Partition(m.Tenant, m.Topic, p.r.count(cluster.RetainedSpace))
+		list.at(destination{toRetained, uint64(n)})
+	}
+	return list
+}

@@ -1,0 +1,68 @@
+package router
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pando-mq/pando/services/broker"
+)
+
+func event(seq uint64, topic, text string) []byte {
+	return appendEvent(nil, &broker.Delivery{
+		Source: broker.Source{Incarnation: 77, Topic: 3}, Seq: seq,
+		Msg: &broker.Message{Topic: topic, Payload: []byte(text), Expires: time.UnixMilli(1000 * int64(seq))},
+	}, 12)
+}
+
+func TestStateIsTheSameThroughASnapshot(t *testing.T) {
+	t.Parallel()
+	a := newRetainedState()
+	for i, topic := range []string{"a", "b", "a", "$SYS/a", "$other/b/c"} {
+		if err := a.Apply(event(uint64(i+1), topic, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Apply(event(6, "b", "")); err != nil {
+		t.Fatal(err)
+	}
+	b := newRetainedState()
+	if err := b.Restore(a.snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if a.len() != 3 || b.len() != a.len() || !reflect.DeepEqual(a.cursors, b.cursors) || !reflect.DeepEqual(a.epochs, b.epochs) {
+		t.Fatalf("%d %d %v %v %v %v", a.len(), b.len(), a.cursors, b.cursors, a.epochs, b.epochs)
+	}
+	for _, topic := range []string{"a", "$SYS/a", "$other/b/c"} {
+		if _, ok := b.get("", topic); !ok {
+			t.Errorf("%s is not in the snapshot", topic)
+		}
+	}
+}
+
+func FuzzApply(f *testing.F) {
+	f.Add(event(1, "a/b", "payload"))
+	f.Add(event(9, "a/b", ""))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := newRetainedState()
+		if s.Apply(slices.Clone(b)) == nil && len(s.cursors) != 1 {
+			t.Fatal("applied without a cursor")
+		}
+	})
+}
+
+func FuzzRestore(f *testing.F) {
+	s := newRetainedState()
+	_ = s.Apply(event(1, "a/b", "payload"))
+	f.Add(s.snapshot())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := newRetainedState()
+		if s.Restore(b) == nil {
+			again := newRetainedState()
+			if err := again.Restore(s.snapshot()); err != nil || again.len() != s.len() {
+				t.Fatalf("%d became %d: %v", s.len(), again.len(), err)
+			}
+		}
+	})
+}

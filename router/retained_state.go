@@ -1,0 +1,275 @@
+package router
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/topic"
+)
+
+func logName(partition int) string { return "RT_" + strconv.Itoa(partition) }
+
+// retainedState is what the log of a retained partition rebuilds: it implements journal.Machine.
+//
+//	event    = version 1 | op | source | uvarint seq | uvarint topic epoch | put: message, delete: tenant, topic
+//	snapshot = version 1 | uvarint n, n x (source, seq) | uvarint n, n x (topic partition, epoch) | message ...
+//	source   = kind | uvarint incarnation | uvarint partition | uvarint topic partition
+type retainedState struct {
+	tenants map[string]*topic.Retained[*broker.Message]
+	cursors map[broker.Source]uint64
+	epochs  map[int]uint64                 // topic partition -> highest epoch seen (rule N10)
+	dollars map[string]map[string]struct{} // tenant -> first levels that begin with $: "#" does not find them
+	due     expiryHeap
+	n       int
+}
+
+const (
+	stateVersion = 1
+	opPut        = 1
+	opDelete     = 2
+)
+
+func newRetainedState() *retainedState {
+	return &retainedState{
+		tenants: map[string]*topic.Retained[*broker.Message]{}, cursors: map[broker.Source]uint64{}, epochs: map[int]uint64{},
+		dollars: map[string]map[string]struct{}{},
+	}
+}
+
+func (s *retainedState) len() int { return s.n }
+
+func (s *retainedState) put(m *broker.Message) {
+	x := s.tenants[m.Tenant]
+	if x == nil {
+		x = topic.NewRetained[*broker.Message]()
+		s.tenants[m.Tenant] = x
+	}
+	if _, replaced := x.Put(m.Topic, m); !replaced {
+		s.n++
+	}
+	if strings.HasPrefix(m.Topic, "$") {
+		if s.dollars[m.Tenant] == nil {
+			s.dollars[m.Tenant] = map[string]struct{}{}
+		}
+		first, _, _ := strings.Cut(m.Topic, "/")
+		s.dollars[m.Tenant][first] = struct{}{}
+	}
+	if !m.Expires.IsZero() {
+		heap.Push(&s.due, m)
+	}
+}
+
+func (s *retainedState) get(tenant, name string) (*broker.Message, bool) {
+	if x := s.tenants[tenant]; x != nil {
+		return x.Get(name)
+	}
+	return nil, false
+}
+
+func (s *retainedState) remove(tenant, name string) {
+	if x := s.tenants[tenant]; x != nil {
+		if _, ok := x.Delete(name); ok {
+			s.n--
+		}
+	}
+}
+
+// page lists up to limit messages after a topic.
+func (s *retainedState) page(tenant, filter, after string, limit int) (items []topic.Item[*broker.Message], more bool) {
+	if x := s.tenants[tenant]; x != nil {
+		return x.Page(filter, after, limit)
+	}
+	return nil, false
+}
+
+// expire removes messages whose time has come and returns how many.
+func (s *retainedState) expire(now time.Time) int {
+	n := 0
+	for len(s.due) > 0 && s.due[0].Expired(now) {
+		m := heap.Pop(&s.due).(*broker.Message)
+		if cur, ok := s.get(m.Tenant, m.Topic); ok && cur == m {
+			s.remove(m.Tenant, m.Topic)
+			n++
+		}
+	}
+	return n
+}
+
+// expiryHeap orders messages by their end.
+type expiryHeap []*broker.Message
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].Expires.Before(h[j].Expires) }
+func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *expiryHeap) Push(x any) { *h = append(*h, x.(*broker.Message)) }
+
+// Pop implements heap.Interface.
+func (h *expiryHeap) Pop() any {
+	old := *h
+	m := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return m
+}
+
+// appendEvent writes the event of one delivery.
+func appendEvent(dst []byte, d *broker.Delivery, epoch uint64) []byte {
+	op := byte(opPut)
+	if len(d.Msg.Payload) == 0 {
+		op = opDelete
+	}
+	dst = appendSource(append(dst, stateVersion, op), d.Source)
+	dst = binary.AppendUvarint(dst, d.Seq)
+	dst = binary.AppendUvarint(dst, epoch)
+	if op == opPut {
+		return session.AppendMessage(dst, d.Msg)
+	}
+	return appendText(appendText(dst, d.Msg.Tenant), d.Msg.Topic)
+}
+
+func appendSource(dst []byte, s broker.Source) []byte {
+	dst = append(dst, byte(s.Kind))
+	dst = binary.AppendUvarint(dst, s.Incarnation)
+	dst = binary.AppendUvarint(dst, uint64(s.Partition))
+	return binary.AppendUvarint(dst, uint64(s.Topic))
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// Apply replays one event.
+func (s *retainedState) Apply(event []byte) error {
+	r := reader{b: event}
+	version, op := r.byte(), r.byte()
+	src, seq, epoch := r.source(), r.uvarint(), r.uvarint()
+	if r.bad || version != stateVersion {
+		return fmt.Errorf("retained event of version %d: %w", version, errRecord)
+	}
+	switch op {
+	case opPut:
+		m, _, err := session.DecodeMessage(r.b)
+		if err != nil {
+			return fmt.Errorf("retained event: %w", err)
+		}
+		s.put(m)
+	case opDelete:
+		tenant, name := r.text(), r.text()
+		if r.bad {
+			return errRecord
+		}
+		s.remove(tenant, name)
+	default:
+		return fmt.Errorf("retained event with op %d: %w", op, errRecord)
+	}
+	s.cursors[src] = max(s.cursors[src], seq)
+	s.epochs[src.Topic] = max(s.epochs[src.Topic], epoch)
+	return nil
+}
+
+// snapshot writes the whole state.
+func (s *retainedState) snapshot() []byte {
+	dst := []byte{stateVersion}
+	dst = binary.AppendUvarint(dst, uint64(len(s.cursors)))
+	for src, seq := range s.cursors {
+		dst = binary.AppendUvarint(appendSource(dst, src), seq)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.epochs)))
+	for t, e := range s.epochs {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(t)), e)
+	}
+	for tenant, x := range s.tenants {
+		add := func(_ string, m *broker.Message) bool { dst = session.AppendMessage(dst, m); return true }
+		x.Query("#", add)
+		for first := range s.dollars[tenant] {
+			x.Query(first+"/#", add)
+		}
+	}
+	return dst
+}
+
+// Restore replaces the state by a snapshot.
+func (s *retainedState) Restore(snapshot []byte) error {
+	*s = *newRetainedState()
+	if len(snapshot) == 0 {
+		return nil
+	}
+	r := reader{b: snapshot}
+	if v := r.byte(); v != stateVersion {
+		return fmt.Errorf("retained snapshot of version %d: %w", v, errRecord)
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		src := r.source()
+		s.cursors[src] = r.uvarint()
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		t := int(r.uvarint())
+		s.epochs[t] = r.uvarint()
+	}
+	if r.bad {
+		return errRecord
+	}
+	for len(r.b) > 0 {
+		m, rest, err := session.DecodeMessage(r.b)
+		if err != nil {
+			return fmt.Errorf("retained snapshot: %w", err)
+		}
+		s.put(m)
+		r.b = rest
+	}
+	return nil
+}
+
+var errRecord = errors.New("not a record of this program")
+
+// reader takes a record apart; after the first fault everything it gives is zero and bad is set.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) text() string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return ""
+	}
+	t := strings.Clone(string(r.b[:n]))
+	r.b = r.b[n:]
+	return t
+}
+
+func (r *reader) source() broker.Source {
+	return broker.Source{
+		Kind: broker.SourceKind(r.byte()), Incarnation: r.uvarint(), Partition: int(r.uvarint()), Topic: int(r.uvarint()),
+	}
+}

@@ -1,0 +1,223 @@
+package router
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
+)
+
+// route is one origin's interest in one filter. (epoch, version) orders its changes (rule N7).
+type route struct {
+	epoch, version  uint64
+	members, online int
+}
+
+// newer reports whether (epoch, version) is after what r has.
+func (r route) newer(epoch, version uint64) bool {
+	return epoch > r.epoch || epoch == r.epoch && version > r.version
+}
+
+type routeKey struct{ tenant, filter string }
+
+// exactRoutes are the filters without wildcards of one topic partition. They belong to the partition's lock.
+type exactRoutes struct {
+	routes map[routeKey][]exactRoute
+}
+
+type exactRoute struct {
+	to destination
+	route
+}
+
+func newExactRoutes() *exactRoutes { return &exactRoutes{routes: map[routeKey][]exactRoute{}} }
+
+func (t *exactRoutes) find(k routeKey, to destination) int {
+	return slices.IndexFunc(t.routes[k], func(e exactRoute) bool { return e.to == to })
+}
+
+// apply takes a delta, unless it is older than what is there. A removed route stays, without members, until the next snapshot of its origin, so that
+// an older addition cannot come back.
+func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
+	k := routeKey{d.Tenant, d.Filter}
+	next := exactRoute{to, route{epoch, d.Version, d.Members, d.Online}}
+	i := t.find(k, to)
+	switch {
+	case i < 0:
+		t.routes[k] = append(t.routes[k], next)
+	case t.routes[k][i].newer(epoch, d.Version):
+		t.routes[k][i] = next
+	}
+}
+
+// replace installs a snapshot of one origin: what it does not name, and is not newer, goes.
+func (t *exactRoutes) replace(to destination, epoch, version uint64, deltas []broker.RouteDelta) {
+	for k, list := range t.routes {
+		kept := slices.DeleteFunc(list, func(e exactRoute) bool { return e.to == to && !e.newerThan(epoch, version) })
+		if len(kept) == 0 {
+			delete(t.routes, k)
+		} else {
+			t.routes[k] = kept
+		}
+	}
+	for _, d := range deltas {
+		t.apply(to, epoch, d)
+	}
+}
+
+// newerThan reports whether r changed after (epoch, version).
+func (r route) newerThan(epoch, version uint64) bool {
+	return r.epoch > epoch || r.epoch == epoch && r.version > version
+}
+
+// drop removes a route that its origin says is not wanted, if it has not changed since.
+func (t *exactRoutes) drop(k routeKey, to destination, epoch, version uint64) {
+	i := t.find(k, to)
+	if i < 0 || t.routes[k][i].epoch != epoch || t.routes[k][i].version > version {
+		return
+	}
+	t.routes[k][i].members = 0
+}
+
+// forget removes everything of an origin that is gone.
+func (t *exactRoutes) forget(to destination) { t.replace(to, ^uint64(0), ^uint64(0), nil) }
+
+// wildKey names a wildcard or shared route within its filter.
+type wildKey struct {
+	to    destination
+	group string
+}
+
+// wildcards are the filters with wildcards and the shared groups of every origin. Safe for concurrent use.
+type wildcards struct {
+	mu      sync.RWMutex
+	tenants map[string]*topic.Index[wildKey, route]
+	origins map[destination]map[originKey]struct{} // what each origin has, to replace it
+}
+
+type originKey struct{ tenant, filter, group string }
+
+func newWildcards() *wildcards {
+	return &wildcards{tenants: map[string]*topic.Index[wildKey, route]{}, origins: map[destination]map[originKey]struct{}{}}
+}
+
+// index finds the index of a tenant; made when missing. Called with the lock held for writing.
+func (w *wildcards) index(tenant string) *topic.Index[wildKey, route] {
+	x := w.tenants[tenant]
+	if x == nil {
+		x = topic.NewIndex[wildKey, route](8)
+		w.tenants[tenant] = x
+	}
+	return x
+}
+
+// apply takes a delta, unless it is older than what is there.
+func (w *wildcards) apply(to destination, epoch uint64, d broker.RouteDelta) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.put(to, epoch, d)
+}
+
+func (w *wildcards) put(to destination, epoch uint64, d broker.RouteDelta) {
+	x, k := w.index(d.Tenant), wildKey{to, d.Group}
+	if old, ok := x.Get(d.Filter, k); ok && !old.newer(epoch, d.Version) {
+		return
+	}
+	x.Add(d.Filter, k, route{epoch, d.Version, d.Members, d.Online})
+	set := w.origins[to]
+	if set == nil {
+		set = map[originKey]struct{}{}
+		w.origins[to] = set
+	}
+	set[originKey{d.Tenant, d.Filter, d.Group}] = struct{}{}
+}
+
+// replace installs a snapshot of one origin.
+func (w *wildcards) replace(to destination, epoch, version uint64, deltas []broker.RouteDelta) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for o := range w.origins[to] {
+		x, k := w.index(o.tenant), wildKey{to, o.group}
+		if old, ok := x.Get(o.filter, k); ok && !old.newerThan(epoch, version) {
+			x.Remove(o.filter, k)
+			delete(w.origins[to], o)
+		}
+	}
+	for _, d := range deltas {
+		w.put(to, epoch, d)
+	}
+	if len(w.origins[to]) == 0 {
+		delete(w.origins, to)
+	}
+}
+
+// forget removes everything of an origin that is gone.
+func (w *wildcards) forget(to destination) { w.replace(to, ^uint64(0), ^uint64(0), nil) }
+
+// match calls fn for each route with members.
+func (w *wildcards) match(tenant, name string, fn func(filter string, k wildKey, r route)) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if x := w.tenants[tenant]; x != nil {
+		x.Match(name, func(filter string, k wildKey, r route) {
+			if r.members > 0 {
+				fn(filter, k, r)
+			}
+		})
+	}
+}
+
+// group calls fn for each origin with members of one shared group.
+func (w *wildcards) group(tenant string, s broker.Share, fn func(to destination, r route)) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if x := w.tenants[tenant]; x != nil {
+		x.Each(s.Filter, func(k wildKey, r route) {
+			if k.group == s.Group && r.members > 0 {
+				fn(k.to, r)
+			}
+		})
+	}
+}
+
+// dropPlain removes the ordinary wildcard routes of an origin that match a topic, if they have not changed since (epoch, version).
+func (w *wildcards) dropPlain(tenant, name string, to destination, epoch, version uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.tenants[tenant]
+	if x == nil {
+		return
+	}
+	var filters []string
+	x.Match(name, func(filter string, k wildKey, r route) {
+		if k.to == to && k.group == "" && r.epoch == epoch && r.version <= version {
+			filters = append(filters, filter)
+		}
+	})
+	for _, f := range filters {
+		w.clear(x, f, wildKey{to, ""})
+	}
+}
+
+// dropShare removes a shared route of an origin, if it has not changed since.
+func (w *wildcards) dropShare(tenant string, s broker.Share, to destination, epoch, version uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.tenants[tenant]; x != nil {
+		k := wildKey{to, s.Group}
+		if r, ok := x.Get(s.Filter, k); ok && r.epoch == epoch && r.version <= version {
+			w.clear(x, s.Filter, k)
+		}
+	}
+}
+
+// clear takes the members of a route and keeps its version.
+func (w *wildcards) clear(x *topic.Index[wildKey, route], filter string, k wildKey) {
+	if r, ok := x.Get(filter, k); ok {
+		r.members, r.online = 0, 0
+		x.Add(filter, k, r)
+	}
+}
+
+func hasWildcard(filter string) bool { return topic.HasWildcard(filter) }
