@@ -1,0 +1,35 @@
+package brokertest
+
+// The checks that the fakes make and the tests of the suites switch off, one at a time.
+const (
+	cancelledContext    = "a call with an ended context does nothing"
+	newestPublishStream = "a newer stream of a source ends the older one"
+	streamNumbers       = "stream numbers rise"
+	deadSource          = "a dead incarnation opens no stream"
+	failsAsAWhole       = "a stream that ended accepts nothing"
+	syncBound           = "what waits for routes is bounded"
+	endsWithPartition   = "streams end when the partition changes hands"
+	waitForDurable      = "an ack waits for durable destinations"
+	ackOrder            = "acks come in order"
+	lastOfBatch         = "the last publish of a batch is acked at QoS 0"
+	matchedFlag         = "an ack tells whether anybody matched"
+	closesUpward        = "a failed destination ends the streams with something unanswered there"
+	cumulativeOK        = "an OK answers everything before it"
+	oldAnswers          = "a refusal of an older epoch is no answer"
+	dropByVersion       = "a refusal removes only what has not changed since"
+	newerVersions       = "an older delta changes nothing"
+	originEpoch         = "an origin's older epoch is refused"
+	foreignFilters      = "exact filters of other routers are refused"
+	snapshotInstalled   = "a snapshot is installed before serving"
+	onlyThatGroup       = "a redispatch reaches one group only"
+	connectedFirst      = "candidates with connected members come first"
+	expiredLeftOut      = "expired retained messages are left out"
+	retainedLimit       = "a limit of retained messages holds"
+	pageBound           = "a batch of retained messages has 64 KiB at most"
+	yieldError          = "an error of yield ends the call"
+
+	topicEpoch     = "an older epoch of a topic partition is refused"
+	cursors        = "a cursor per source"
+	duplicatesWait = "a duplicate is answered when its record is durable"
+	ackWhenDurable = "an answer waits for its record"
+)
