@@ -20,7 +20,7 @@ type RouterHarness struct {
 	TopicPartition    func(tenant, topic string) int
 	RetainedPartition func(tenant, topic string) int
 
-	StartGateway  func(id string) broker.NodeRef // a gateway incarnation that the router sees, with the sink Sinks.Gateway(ref)
+	StartGateway  func(id string) broker.NodeRef // a gateway incarnation with an id of its own that the router sees, with the sink Sinks.Gateway(ref)
 	StopGateway   func(ref broker.NodeRef)       // returns when the router sees that it is gone
 	UnseenGateway func() broker.NodeRef          // an incarnation that the router may see later
 
@@ -165,14 +165,16 @@ func (p *publisher) wait(seq uint64) {
 func (p *publisher) persist() {
 	p.h.t.Helper()
 	x := p.batch(1, 1)
+	var sent broker.PublishStream
 	ok := poll(patienceOf(p.h.t), func() bool {
 		if closed(p.stream.Done()) {
 			p.open()
 		}
-		if p.acks.count() == 0 {
-			_ = p.stream.Send(x)
+		if p.stream != sent {
+			sent = p.stream
+			_ = sent.Send(x)
 		}
-		return poll(quiet, func() bool { return p.acks.count() > 0 })
+		return p.acks.count() > 0
 	})
 	if !ok {
 		p.h.t.Fatalf("publish %d is never acked", p.seq)

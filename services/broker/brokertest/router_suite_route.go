@@ -125,7 +125,7 @@ func routeSentences() []sentence[*routed] {
 			for _, x := range list {
 				filters = append(filters, x.Filter)
 			}
-			if !slices.Equal(filters, []string{"a", "b", "b", "c/#"}) || !slices.Equal(list[0].Nodes, []string{"clean"}) || list[3].Nodes == nil {
+			if !slices.Equal(filters, []string{"a", "b", "b", "c/#"}) || !slices.Equal(list[0].Nodes, []string{clean.ID}) || list[3].Nodes == nil {
 				t.Errorf("routes %+v", list)
 			}
 			page, err := h.Admin.Routes(t.Context(), broker.RouteQuery{After: "a", Limit: 2})
