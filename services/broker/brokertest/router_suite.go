@@ -20,7 +20,7 @@ type RouterHarness struct {
 	TopicPartition    func(tenant, topic string) int
 	RetainedPartition func(tenant, topic string) int
 
-	StartGateway  func(id string) broker.NodeRef // a gateway incarnation with an id of its own that the router sees, with the sink Sinks.Gateway(ref)
+	StartGateway  func(id string) broker.NodeRef // a gateway incarnation that the router sees, with the sink Sinks.Gateway(ref); no id comes twice
 	StopGateway   func(ref broker.NodeRef)       // returns when the router sees that it is gone
 	UnseenGateway func() broker.NodeRef          // an incarnation that the router may see later
 
@@ -43,6 +43,7 @@ func routerSuite(t T, open func(T) RouterHarness) {
 				d.place = func(tenant, filter string, partition int) bool { return h.TopicPartition(tenant, filter) == partition }
 			})
 		}
+		h.StartGateway = numbered(h.StartGateway)
 		return &routed{t: t, RouterHarness: h}
 	}, publishSentences(), promiseSentences(), failureSentences(), routeSentences(), retainedSentences(),
 		adapt("retained partition", sinkSentences(), retainedSink), adapt("retained partition", durableSentences(), retainedSink))

@@ -14,8 +14,8 @@ func promiseSentences() []sentence[*routed] {
 			for n, filter := range []string{"a/b", "a/+", "#"} {
 				h.subscribe(n, filter, "")
 				p.send(1, 1)
+				p.wait(uint64(n + 1))
 			}
-			p.wait(3)
 			wantSeqs(t, h.Sinks.session(0).seqs("a/b"), 1, 2, 3)
 			wantSeqs(t, h.Sinks.session(1).seqs("a/b"), 2, 3)
 			wantSeqs(t, h.Sinks.session(2).seqs("a/b"), 3)

@@ -231,6 +231,12 @@ func wantedSentences() []sentence[sinkUnderTest] {
 				t.Errorf("answer %+v, the snapshot says %+v", a, info)
 			}
 		}},
+	}
+}
+
+// noReceiverSentences are about a sink that leaves a copy nobody takes to the home of its group.
+func noReceiverSentences() []sentence[sinkUnderTest] {
+	return []sentence[sinkUnderTest]{
 		{"NoReceiver: no member of the shared group can take it", func(t T, u sinkUnderTest) {
 			d := deliverTo(t, u.sink, u.open(1, baseEpoch), u.source)
 			wantNil(t, d.stream.Send([]broker.Delivery{{

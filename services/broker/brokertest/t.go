@@ -2,7 +2,11 @@ package brokertest
 
 import (
 	"context"
+	"strconv"
+	"sync/atomic"
 	"testing"
+
+	"github.com/pando-mq/pando/services/broker"
 )
 
 // T is what a suite needs of a test: a *testing.T, or something that records what fails.
@@ -55,4 +59,10 @@ func need(t T, has bool, field string) {
 	if !has {
 		t.Fatalf("the harness has no %s, which this sentence needs", field)
 	}
+}
+
+// numbered gives every process that a suite starts an id of its own.
+func numbered(start func(id string) broker.NodeRef) func(id string) broker.NodeRef {
+	var n atomic.Uint64
+	return func(id string) broker.NodeRef { return start(id + "-" + strconv.FormatUint(n.Add(1), 10)) }
 }
