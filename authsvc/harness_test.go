@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/pando-mq/pando/authsvc"
@@ -43,6 +44,7 @@ type node struct {
 	cluster cluster.Cluster
 	member  cluster.Member
 	dir     string
+	metrics *prometheus.Registry
 }
 
 func newSuite(t *testing.T) *suite {
@@ -73,9 +75,9 @@ func (s *suite) join(id string, cfg authsvc.Config) *node {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	n := &node{cluster: c, member: m, dir: filepath.Join(s.dir, id)}
+	n := &node{cluster: c, member: m, dir: filepath.Join(s.dir, id), metrics: prometheus.NewRegistry()}
 	n.Service, err = authsvc.New(cfg, authsvc.Deps{
-		Cluster: c, Member: m, Journal: s.journal, DataDir: n.dir, Peer: s.peer,
+		Cluster: c, Member: m, Journal: s.journal, DataDir: n.dir, Peer: s.peer, Registerer: n.metrics,
 		Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)).With("authsvc", id),
 	})
 	if err != nil {

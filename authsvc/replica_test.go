@@ -149,6 +149,46 @@ func TestProjectionIsRebuilt(t *testing.T) {
 	}
 }
 
+// What is in the file turns to garbage while the service runs.
+func TestProjectionIsRebuiltWhileItRuns(t *testing.T) {
+	t.Parallel()
+	s := newSuite(t)
+	n := s.start("a", config())
+	var wg sync.WaitGroup
+	for i := range 300 { // more than a few pages
+		wg.Go(func() {
+			if err := n.PutUser(t.Context(), broker.User{Name: fmt.Sprintf("user%03d", i), Hash: "x", Method: "plain"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, suffix := range []string{"", "-wal"} {
+		f, err := os.OpenFile(n.dir+"/auth.db"+suffix, os.O_RDWR, 0)
+		must(t, err)
+		fi, err := f.Stat()
+		must(t, err)
+		if size := int(fi.Size()) - 200; size > 0 {
+			_, err = f.WriteAt(slices.Repeat([]byte{0xa5}, size), 200)
+			must(t, err)
+		}
+		must(t, f.Close())
+	}
+	damaged := false
+	s.eventually("all users are there again", func() bool {
+		err := n.PutUser(t.Context(), broker.User{Name: "more", Hash: "x", Method: "plain"})
+		users, listErr := n.Users(t.Context(), "", "", 0)
+		damaged = damaged || err != nil || listErr != nil
+		return err == nil && listErr == nil && len(users) == 301
+	})
+	if !damaged {
+		t.Error("nobody noticed the damage: the test shows nothing")
+	}
+	if _, err := n.login(t, "c", "user299", "x"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForeignFileStopsTheStart(t *testing.T) {
 	t.Parallel()
 	s := newSuite(t)
@@ -194,21 +234,35 @@ func TestReplicasStartFromSnapshots(t *testing.T) {
 	s.knows(b, "user59", "x")
 }
 
-func TestOwnerGoesOnAfterItsLogEnded(t *testing.T) {
+func TestOwnerSurvivesFaultsOfTheJournal(t *testing.T) {
 	t.Parallel()
 	s := newSuite(t)
 	a := s.start("a", config())
-	must(t, a.PutUser(t.Context(), broker.User{Name: "one", Password: broker.Secret("x")}))
-	s.faults.LoseAnswer("AU") // settled by the journal
-	must(t, a.PutUser(t.Context(), broker.User{Name: "two", Password: broker.Secret("x")}))
+	put := func(ctx context.Context, name string) error {
+		return a.PutUser(ctx, broker.User{Name: name, Password: broker.Secret("x")})
+	}
+	must(t, put(t.Context(), "one"))
+	s.faults.LoseAnswer("AU")
+	must(t, put(t.Context(), "two"))
+	s.faults.Drop("AU")
+	must(t, put(t.Context(), "three"))
 
 	s.faults.SetDown("AU", true)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	wantKind(t, a.PutUser(ctx, broker.User{Name: "three", Password: broker.Secret("x")}), broker.KindCanceled)
+	wantKind(t, put(ctx, "perhaps"), broker.KindCanceled)
 	s.faults.SetDown("AU", false)
-	must(t, a.PutUser(t.Context(), broker.User{Name: "four", Password: broker.Secret("x")}))
-	for _, name := range []string{"one", "two", "four"} {
+	must(t, put(t.Context(), "four"))
+
+	// A record that cannot be read back ends the log, while the claim stands.
+	info, err := s.faults.Info(t.Context(), "AU")
+	must(t, err)
+	s.faults.Tamper("AU", info.Last+1, func([]byte) []byte { return []byte("garbage") })
+	s.faults.LoseAnswer("AU")
+	wantKind(t, put(t.Context(), "landed"), broker.KindUnavailable)
+	s.faults.Tamper("AU", info.Last+1, func(b []byte) []byte { return b })
+	s.eventually("the log is open again", func() bool { return put(t.Context(), "five") == nil })
+	for _, name := range []string{"one", "two", "three", "perhaps", "four", "landed", "five"} {
 		s.knows(a, name, "x")
 	}
 }
@@ -222,7 +276,9 @@ func TestStopAnswersThoseWhoWait(t *testing.T) {
 	go func() { watch <- a.WatchRules(t.Context(), func(uint64) {}) }()
 	held, release := s.faults.Hold("AU")
 	for i := range cap(changes) {
-		go func() { changes <- a.PutUser(t.Context(), broker.User{Name: fmt.Sprint(i), Password: broker.Secret("x")}) }()
+		go func() {
+			changes <- a.PutUser(t.Context(), broker.User{Name: fmt.Sprint(i), Password: broker.Secret("x")})
+		}()
 	}
 	<-held
 	stopped := make(chan struct{})

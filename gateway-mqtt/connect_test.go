@@ -98,17 +98,19 @@ func TestBrokenConnect(t *testing.T) {
 		"length of five bytes (2.1.4)": {"\x10\xff\xff\xff\xff\x01", packet.V311, packet.Success},
 		"huge PUBLISH first":           {"\x30\xff\xff\xff\x7f", packet.V311, packet.Success},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := w.dial(t, "tcp", tt.v)
-			c.raw([]byte(tt.bytes))
-			if tt.reason != packet.Success {
-				if ack := expect[*packet.Connack](c); ack.Reason != tt.reason {
-					t.Errorf("CONNACK %s, want %s", ack.Reason, tt.reason)
+		for how, write := range map[string]func(c *client, b []byte){"": (*client).raw, ", byte by byte": (*client).drip} {
+			t.Run(name+how, func(t *testing.T) {
+				t.Parallel()
+				c := w.dial(t, "tcp", tt.v)
+				write(c, []byte(tt.bytes))
+				if tt.reason != packet.Success {
+					if ack := expect[*packet.Connack](c); ack.Reason != tt.reason {
+						t.Errorf("CONNACK %s, want %s", ack.Reason, tt.reason)
+					}
 				}
-			}
-			c.expectClosed()
-		})
+				c.expectClosed()
+			})
+		}
 	}
 }
 
@@ -174,11 +176,7 @@ func TestPipelined(t *testing.T) {
 		topic := "pipelined/" + v.String()
 		for name, write := range map[string]func(c *client, b []byte){
 			"in one piece": (*client).raw,
-			"byte by byte": func(c *client, b []byte) {
-				for i := range b {
-					c.raw(b[i : i+1])
-				}
-			},
+			"byte by byte": (*client).drip,
 		} {
 			t.Run(name, func(t *testing.T) {
 				c := w.dial(t, "tcp", v)
@@ -301,6 +299,8 @@ func TestWillProperties(t *testing.T) {
 			ContentType: packet.Some("text/plain"), User: []packet.UserProperty{{Name: "k", Value: "v"}},
 		}}
 	})
+	c.send(message(0, 0, "noise", strings.Repeat("z", 500))) // into the buffer where the will was
+	c.quiet()
 	_ = c.nc.Close()
 	p := watcher.expectMessage("will", "x").Properties
 	if p.ContentType.Value != "text/plain" || len(p.User) != 1 || p.User[0] != (packet.UserProperty{Name: "k", Value: "v"}) {

@@ -37,19 +37,34 @@ func TestAttach(t *testing.T) {
 		"3.1.1 clean":                      {packet.V311, nil, attach{Clean: true, Window: 32}},
 		"3.1.1 persistent":                 {packet.V311, []func(*packet.Connect){clean(false)}, attach{Expiry: 1000 * time.Hour, Window: 32}},
 		"5.0 without expiry (§3.1.2.11.2)": {packet.V5, []func(*packet.Connect){clean(false)}, attach{Window: 32}},
-		"5.0 with expiry": {packet.V5, []func(*packet.Connect){five(func(p *packet.Properties) { p.SessionExpiry = packet.Some[uint32](60) })},
-			attach{Clean: true, Expiry: time.Minute, Window: 32}},
-		"5.0 for ever": {packet.V5, []func(*packet.Connect){five(func(p *packet.Properties) { p.SessionExpiry = packet.Some[uint32](0xffffffff) })},
-			attach{Clean: true, Expiry: 1000 * time.Hour, Window: 32}},
+		"5.0 with expiry": {
+			packet.V5,
+			[]func(*packet.Connect){five(func(p *packet.Properties) { p.SessionExpiry = packet.Some[uint32](60) })},
+			attach{Clean: true, Expiry: time.Minute, Window: 32},
+		},
+		"5.0 for ever": {
+			packet.V5,
+			[]func(*packet.Connect){five(func(p *packet.Properties) { p.SessionExpiry = packet.Some[uint32](0xffffffff) })},
+			attach{Clean: true, Expiry: 1000 * time.Hour, Window: 32},
+		},
 		"receive maximum and packet size": {packet.V5, []func(*packet.Connect){five(func(p *packet.Properties) {
 			p.ReceiveMaximum, p.MaximumPacketSize = packet.Some[uint16](5), packet.Some[uint32](100)
 		})}, attach{Clean: true, Window: 5, MaxPacket: 100}},
-		"keep-alive": {packet.V31, []func(*packet.Connect){func(p *packet.Connect) { p.KeepAlive = 65535 }},
-			attach{Clean: true, Window: 32, KeepAlive: 65535 * time.Second}},
-		"will": {packet.V5, []func(*packet.Connect){will(packet.Properties{WillDelay: packet.Some[uint32](5), MessageExpiry: packet.Some[uint32](9)})},
-			attach{Clean: true, Window: 32, Delay: 5 * time.Second, Life: 9 * time.Second}},
-		"will that is never in time": {packet.V5, []func(*packet.Connect){will(packet.Properties{MessageExpiry: packet.Some[uint32](0)})},
-			attach{Clean: true, Window: 32, Life: 1}},
+		"keep-alive": {
+			packet.V31,
+			[]func(*packet.Connect){func(p *packet.Connect) { p.KeepAlive = 65535 }},
+			attach{Clean: true, Window: 32, KeepAlive: 65535 * time.Second},
+		},
+		"will": {
+			packet.V5,
+			[]func(*packet.Connect){will(packet.Properties{WillDelay: packet.Some[uint32](5), MessageExpiry: packet.Some[uint32](9)})},
+			attach{Clean: true, Window: 32, Delay: 5 * time.Second, Life: 9 * time.Second},
+		},
+		"will that is never in time": {
+			packet.V5,
+			[]func(*packet.Connect){will(packet.Properties{MessageExpiry: packet.Some[uint32](0)})},
+			attach{Clean: true, Window: 32, Life: 1},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.connect(t, tt.v, name, tt.how...)

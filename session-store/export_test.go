@@ -10,18 +10,24 @@ import (
 // Kinds is the highest kind of event.
 const Kinds = byte(kindConfigured)
 
-// State is the snapshot that a partition would write now, nil if it is not served or not all of it is durable.
-func (s *Store) State(partition int) []byte {
+// State is the snapshot that a partition would write now, nil if it is not served or not all of it is durable. same reports, later, whether nothing was
+// written after it.
+func (s *Store) State(partition int) (state []byte, same func() bool) {
 	p, err := s.partition(partition, "test")
 	if err != nil {
-		return nil
+		return nil, func() bool { return false }
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.durable != p.appended {
-		return nil
+	if p.durable == p.appended {
+		state = p.st.append(nil)
 	}
-	return p.st.append(nil)
+	appended := p.appended
+	return state, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.appended == appended
+	}
 }
 
 // Snapshot has a partition write a snapshot now.

@@ -2,6 +2,7 @@ package sessionstore_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -216,6 +217,31 @@ func TestR7SessionThatEnds(t *testing.T) {
 	})
 }
 
+// Copies for members that cannot be reached are bounded: the router is held back, and nothing is lost.
+func TestCopiesElsewhereAreBounded(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		g := w.gateway("g1")
+		d := g.connect(in(1, 0), persistent)
+		d.subscribe("$share/g/s", 1)
+		w.tier.setRefuse(true)
+		s := w.home()
+		n := 0
+		for ; n < 100 && s.stream.Err() == nil; n++ {
+			s.send(message("s", fmt.Sprint(n), 1), copyFor(at(1, 1, 1)))
+			settle()
+		}
+		w.wantKind("stream", s.stream.Err(), broker.KindBusy)
+		w.tier.setRefuse(false)
+		settleLong()
+		s = w.home()
+		s.seq = uint64(n) - 1
+		s.must(message("s", fmt.Sprint(n-1), 1), copyFor(at(1, 1, 1)))
+		if got := g.take(); len(got) != n || n > 10 {
+			t.Fatalf("%d copies, %d pushes: %v", n, len(got), got)
+		}
+	}, func(c *sessionstore.Config) { c.Store.MaxOutbox = 1000 })
+}
+
 func TestQoS0CopyReachesAMember(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
@@ -273,6 +299,71 @@ func TestSharedStrategies(t *testing.T) {
 					t.Fatalf("not with one member: %v and %d", counts, elsewhere)
 				}
 			}, func(c *sessionstore.Config) { c.Store.SharedStrategy = strategy })
+		})
+	}
+}
+
+// Rule R7, C16 to C18 of the model: owners die at random while copies go to members in two partitions; each message is with one member, once.
+func TestR7EachMessageIsWithOneMember(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			run(t, func(t *testing.T, w *world) {
+				rnd := rand.New(rand.NewPCG(seed, 2))
+				g := w.gateway("g1")
+				ids := []string{in(0, 0), in(0, 1), in(1, 0), in(1, 1)}
+				for _, id := range ids {
+					d := g.connect(id, persistent)
+					d.subscribe("$share/g/s", 2)
+					d.leave()
+				}
+				s := w.home()
+				const total = 60
+				answered, first := 0, 1
+				for n := range total {
+					s.send(message("s", fmt.Sprint(n), 2), copyFor(at(0, 2, 0), at(1, 2, 0)))
+					time.Sleep(time.Duration(rnd.IntN(3)) * time.Millisecond)
+					switch rnd.IntN(12) {
+					case 0:
+						w.faults.Drop(fmt.Sprint("SS_", rnd.IntN(2)))
+					case 1:
+						w.faults.LoseAnswer(fmt.Sprint("SS_", rnd.IntN(2)))
+					case 2:
+						w.kill()
+						s.mu.Lock()
+						for _, a := range s.acks {
+							answered = max(answered, first-1+int(a.No))
+						}
+						s.mu.Unlock()
+						w.startStore()
+						s, first = w.home(), answered+1
+						for i := first; i <= n+1; i++ {
+							s.repeat(uint64(i), message("s", fmt.Sprint(i-1), 2), copyFor(at(0, 2, 0), at(1, 2, 0)))
+						}
+						s.seq = uint64(n + 1)
+					}
+				}
+				time.Sleep(time.Minute)
+				settle()
+				g.open()
+				for _, id := range ids {
+					g.connect(id, persistent)
+				}
+				settle()
+				owner := map[string]string{}
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				for _, p := range g.pushes {
+					if p.Op == broker.PushPublish {
+						if other, ok := owner[string(p.Msg.Payload)]; ok {
+							t.Errorf("message %s is with %s and %s", p.Msg.Payload, other, p.ClientID)
+						}
+						owner[string(p.Msg.Payload)] = p.ClientID
+					}
+				}
+				if len(owner) != total {
+					t.Errorf("%d of %d messages are with somebody", len(owner), total)
+				}
+			})
 		})
 	}
 }

@@ -44,7 +44,7 @@ func (w *world) populate() (g *gateway, all []*device) {
 func TestSnapshotRoundTrip(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.populate()
-		state := w.store.State(0)
+		state, _ := w.store.State(0)
 		again, err := sessionstore.Decode(state, topics)
 		if err != nil {
 			t.Fatal(err)

@@ -192,12 +192,23 @@ type routeRow struct {
 func routeRows(p fleet.Page[broker.RouteInfo]) fleet.Page[routeRow] {
 	rows := fleet.Page[routeRow]{Next: p.Next, Missing: p.Missing}
 	for _, r := range p.Rows {
-		full := topic.Parsed{Filter: r.Filter, Group: r.Group, Shared: r.Group != ""}.String()
+		full := fullFilter(r)
 		for _, n := range r.Nodes {
 			rows.Rows = append(rows.Rows, routeRow{full, n})
 		}
 	}
 	return rows
+}
+
+// fullFilter is the filter as a client wrote it.
+func fullFilter(r broker.RouteInfo) string {
+	switch r.Group {
+	case "":
+		return r.Filter
+	case topic.QueueGroup:
+		return topic.QueueGroup + "/" + r.Filter
+	}
+	return "$share/" + r.Group + "/" + r.Filter
 }
 
 func asIs[R any](r R) R { return r }

@@ -66,7 +66,6 @@ func NewServer(cfg ServerConfig, deps Deps) (*Server, error) {
 		grpc.MaxConcurrentStreams(10_000),
 		grpc.InitialWindowSize(windowStream),
 		grpc.InitialConnWindowSize(windowConn),
-		grpc.SharedWriteBuffer(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: s.cfg.KeepAlive, Timeout: s.cfg.KeepAliveWait}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: s.cfg.KeepAlive / 2, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),

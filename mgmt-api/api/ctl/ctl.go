@@ -76,7 +76,9 @@ func Run(ctx context.Context, s Streams, args []string) error {
 	root.SetErr(s.Err)
 	err := root.ExecuteContext(ctx)
 	if a.conn != nil {
-		err = errors.Join(err, a.conn.Close())
+		if closed := a.conn.Close(); err == nil {
+			err = closed
+		}
 	}
 	return a.explain(err)
 }
@@ -164,14 +166,18 @@ func (a *app) explain(err error) error {
 	switch st.Code() {
 	case codes.NotFound:
 		return run.WithCode(codeNotFound, text)
-	case codes.InvalidArgument:
-		return run.WithCode(run.CodeFailure, text)
+	case codes.PermissionDenied:
+		return fmt.Errorf("not allowed: %w", text)
+	case codes.ResourceExhausted, codes.OutOfRange:
+		return fmt.Errorf("a limit is reached: %w", text)
+	case codes.Internal, codes.Unknown:
+		return fmt.Errorf("mgmt-api could not do it, its log may say why: %w", text)
 	case codes.Unauthenticated:
-		return run.WithCode(run.CodeFailure, fmt.Errorf("%w\ngive it with --token, PANDOCTL_TOKEN, or --data-dir of a copy of that directory", text))
+		return fmt.Errorf("%w\ngive it with --token, PANDOCTL_TOKEN, or --data-dir of a copy of that directory", text)
 	case codes.Unavailable, codes.Aborted, codes.FailedPrecondition:
-		return run.WithCode(run.CodeFailure, fmt.Errorf("%w\nsomething of the suite does not answer at present: `pandoctl status` shows what; try again", text))
+		return fmt.Errorf("%w\nsomething of the suite does not answer at present: `pandoctl status` shows what; try again", text)
 	case codes.DeadlineExceeded, codes.Canceled:
-		return run.WithCode(run.CodeFailure, fmt.Errorf("no answer within %v (--timeout): it may have been done or not", a.flags.timeout))
+		return fmt.Errorf("no answer within %v (--timeout): it may have been done or not", a.flags.timeout)
 	}
 	return text
 }

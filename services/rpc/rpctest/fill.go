@@ -1,4 +1,4 @@
-// Package rpctest helps the tests of the adapters: it makes arbitrary values of the vocabulary by reflection, so that a field which is added to
+// Package rpctest helps the tests of the adapters: it starts servers in a cluster in memory, makes arbitrary values of the vocabulary by reflection, so that a field which is added to
 // services/broker and not to a conversion fails their tests, and it says what equality means on the wire.
 package rpctest
 

@@ -28,7 +28,7 @@ type Client struct {
 	deliver *brokerrpc.DeliverMux
 }
 
-// NewClient makes a client; it ends with the dialer.
+// NewClient makes a client; it ends with the dialer. A process makes one: each has physical streams of its own.
 func NewClient(d *rpc.Dialer, o Options) *Client {
 	session := protocol()
 	session.Dial = dialSession
