@@ -282,7 +282,7 @@ func TestQoS0IsNotLogged(t *testing.T) {
 				}
 				d.leave()
 				s.must(message("a", "2", 0))
-				d = g.connect("c", persistent)
+				g.connect("c", persistent)
 				want := []string{"publish a=2 qos0"}
 				if !store {
 					want = nil
@@ -339,8 +339,7 @@ func TestBackPressure(t *testing.T) {
 func TestN11FencedOwnerStepsDown(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")
-		d := g.connect("c", persistent)
-		d.subscribe("a", 1)
+		g.connect("c", persistent).subscribe("a", 1)
 		s := w.sourceTo("c")
 		if err := w.faults.Fence(w.t.Context(), logOf("c"), 1<<40); err != nil {
 			t.Fatal(err)

@@ -225,7 +225,7 @@ func TestR4PacketIDs(t *testing.T) {
 		w.want("after the first answer", g.take(), "publish a=2 qos1 id4")
 		w.fail()
 		g.open()
-		d = g.connect("c", options{expiry: persistent.expiry, window: 2})
+		g.connect("c", options{expiry: persistent.expiry, window: 2})
 		w.want("the next owner, the next connection", onlyPublishes(g.take()), "publish a=1 qos1 id3 dup", "publish a=2 qos1 id4 dup")
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-mq/pando/deploy/embedded"
@@ -103,14 +104,13 @@ func (s *suite) stopServers(context.Context) error {
 }
 
 func (s *suite) openInfra(ctx context.Context) error {
-	conn, err := s.nats.Connect(boot.NATSOptions(&s.config.Common, s.process.Log)...)
-	if err != nil {
-		return fmt.Errorf("connect to the embedded NATS: %w", err)
-	}
-	s.infra, err = boot.Open(ctx, &s.config.Common, boot.Deps{Etcd: s.etcd.Client(), NATS: conn, Sole: true, Log: s.process.Log, Metrics: s.process.Registry})
-	if err != nil {
-		conn.Close()
-	}
+	var err error
+	s.infra, err = boot.Open(ctx, &s.config.Common, boot.Deps{
+		Etcd: s.etcd.Client(), Sole: true, Log: s.process.Log, Metrics: s.process.Registry,
+		Dial: func() (*nats.Conn, error) {
+			return s.nats.Connect(boot.NATSOptions(&s.config.Common, s.process.Log)...)
+		},
+	})
 	return err
 }
 

@@ -65,6 +65,35 @@ func (in *Incarnation) fence() {
 	}
 }
 
+// errOver says that a life was over before it had begun.
+var errOver = errors.New("over while it started")
+
+// start starts the services in order. It gives up as soon as this life is over: a service that waits for what a lost lease will never bring does not hold it.
+func (in *Incarnation) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if why, over := in.wait(ctx, nil); over {
+			cancel(fmt.Errorf("%w: %w", errOver, why))
+		}
+	}()
+	defer func() { cancel(nil); <-done }()
+	for in.started < len(in.services) {
+		if err := in.services[in.started].Start(ctx); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return fmt.Errorf("start %s: %w", in.services[in.started].name, cause)
+			}
+			return fmt.Errorf("start %s: %w", in.services[in.started].name, err)
+		}
+		in.started++
+	}
+	if errors.Is(context.Cause(ctx), errOver) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 // announceDrain tells the cluster that this process is going, so that others take its partitions as it gives them up.
 func (in *Incarnation) announceDrain(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainNotice)
@@ -89,8 +118,8 @@ func (in *Incarnation) ready(ctx context.Context) error {
 // errFailed says that a service ended by itself, without a word.
 var errFailed = errors.New("ended by itself")
 
-// wait returns why this life is over; false: ctx ended before.
-func (in *Incarnation) wait(ctx context.Context) (error, bool) {
+// wait returns why this life is over, a lost lease or the failure of one of services; false: ctx ended before.
+func (in *Incarnation) wait(ctx context.Context, services []named) (error, bool) {
 	var cases []reflect.SelectCase
 	var why []func(v reflect.Value) error
 	add := func(ch any, fn func(reflect.Value) error) {
@@ -102,7 +131,7 @@ func (in *Incarnation) wait(ctx context.Context) (error, bool) {
 		n := m.Node()
 		add(m.Lost(), func(reflect.Value) error { return fmt.Errorf("the lease of %s %q was lost", n.Role, n.ID) })
 	}
-	for _, s := range in.services {
+	for _, s := range services {
 		if f, ok := s.Service.(run.Failer); ok {
 			add(f.Failed(), func(v reflect.Value) error {
 				err, _ := v.Interface().(error)

@@ -31,6 +31,10 @@ var errBetween = errors.New("starting as a new incarnation")
 // Start begins the first life and returns when its services are started.
 func (l *Life) Start(ctx context.Context) error {
 	in, err := l.begin(ctx)
+	for errors.Is(err, errOver) && ctx.Err() == nil { // a lease lost while starting is no reason to give up
+		l.Log.Warn("starting again as a new incarnation", slog.Any("reason", err))
+		in, err = l.begin(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -84,10 +88,8 @@ func (l *Life) swap(in *Incarnation) (old *Incarnation) {
 func (l *Life) begin(ctx context.Context) (*Incarnation, error) {
 	in := &Incarnation{Metrics: newScope(l.Metrics)}
 	err := l.Build(ctx, in)
-	for err == nil && in.started < len(in.services) {
-		if err = in.services[in.started].Start(ctx); err == nil {
-			in.started++
-		}
+	if err == nil {
+		err = in.start(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.end(ctx, in))
@@ -99,7 +101,7 @@ func (l *Life) begin(ctx context.Context) (*Incarnation, error) {
 // keep waits for the end of a life and begins the next one.
 func (l *Life) keep(ctx context.Context, in *Incarnation) {
 	for in != nil {
-		why, ok := in.wait(ctx)
+		why, ok := in.wait(ctx, in.services)
 		if !ok {
 			return
 		}

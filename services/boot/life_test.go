@@ -68,11 +68,16 @@ type part struct {
 	*story
 	name   string
 	refuse error
+	hang   bool // the start waits for what never comes
 	failed chan error
 }
 
-func (p *part) Start(context.Context) error {
+func (p *part) Start(ctx context.Context) error {
 	p.tell("start %s", p.name)
+	if p.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	return p.refuse
 }
 
@@ -95,6 +100,7 @@ type world struct {
 	parts  []*part
 	births int
 	fail   func(birth int) error // of the second service's start
+	hang   int                   // the birth whose second service hangs in its start
 }
 
 func newWorld(t *testing.T) *world {
@@ -121,7 +127,7 @@ func (w *world) build(ctx context.Context, in *boot.Incarnation) error {
 	n := w.births
 	w.parts = []*part{
 		{story: w.story, name: fmt.Sprint("a", n), failed: make(chan error, 1)},
-		{story: w.story, name: fmt.Sprint("b", n), failed: make(chan error, 1), refuse: w.fail(n)},
+		{story: w.story, name: fmt.Sprint("b", n), failed: make(chan error, 1), refuse: w.fail(n), hang: n == w.hang},
 	}
 	for _, p := range w.parts {
 		in.Add(p.name, p)
@@ -193,6 +199,27 @@ func TestLostLeaseBeginsANewIncarnation(t *testing.T) {
 	}
 	if second := w.member.Node().Incarnation; second <= first {
 		t.Errorf("incarnation %d after %d", second, first)
+	}
+}
+
+// A lease that is lost while the services start ends that start, also one that waits for what cannot come any more.
+func TestLeaseLostWhileStarting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hang = 1
+	started := make(chan error, 1)
+	go func() { started <- w.life.Start(t.Context()) }()
+	w.await(t, "start b1")
+	w.mu.Lock()
+	first := w.member
+	w.mu.Unlock()
+	clustertest.Expire(t, first)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	w.stop(t)
+	if got, want := w.all(), []string{"start a1", "start b1", "stop a1", "start a2", "start b2", "stop b2", "stop a2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

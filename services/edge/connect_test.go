@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -225,5 +226,53 @@ func TestWill(t *testing.T) {
 				wantGot(t, watcher, "end=")
 			})
 		}
+	}
+}
+
+func TestConnectWithoutASessionPartition(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := edgetest.New(t)
+		e := b.Edge(t, nil)
+		b.Sessions.Mute(broker.OpAttach, true)
+		d := edgetest.NewDevice()
+		start := time.Now()
+		if r := d.Connect(e, edgetest.Clean("c")); kindOf(t, r.Err) != broker.KindUnavailable || time.Since(start) > 30*time.Second {
+			t.Fatalf("%v after %v", r.Err, time.Since(start))
+		}
+		d.Close()
+		b.Sessions.Mute(broker.OpAttach, false)
+		b.Sessions.Break() // now the answer comes
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if b.Sessions.Attached("", "c") {
+			t.Fatal("still attached")
+		}
+		if err := e.Kick(t.Context(), "", "c", ""); kindOf(t, err) != broker.KindNotFound {
+			t.Fatal("still listed")
+		}
+	})
+}
+
+func TestStopWhileConnecting(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	e := b.Edge(t, nil)
+	b.Sessions.DelayAttach(5 * time.Second)
+	d := edgetest.NewDevice()
+	defer d.Close()
+	result := d.Start(e, edgetest.Clean("c"))
+	eventually(t, "attached", func() bool { return b.Sessions.Attached("", "c") })
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.Stop(t.Context()) }()
+	if r := receive(t, result); kindOf(t, r.Err) != broker.KindUnavailable {
+		t.Fatal(r.Err)
+	}
+	d.Close()
+	if err := receive(t, stopped); err != nil {
+		t.Fatal(err)
+	}
+	if b.Sessions.Attached("", "c") {
+		t.Fatal("still attached")
 	}
 }

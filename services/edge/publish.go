@@ -29,12 +29,12 @@ func (c *Conn) Publish(p Publish) {
 	if p.Done != nil {
 		q.answer = c.expect(p.Msg.QoS, p.PacketID, size, p.Done)
 	}
-	if c.gate.busy {
+	if c.gate.closed() {
 		c.enter(size, func() { c.publish(q) })
 		return
 	}
 	mine := c.occupy()
-	c.enter(size, func() { c.publish(q) })
+	c.publish(q)
 	c.flushAnswers()
 	c.vacate(mine)
 }
