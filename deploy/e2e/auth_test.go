@@ -109,6 +109,8 @@ func TestACLFile(t *testing.T) {
 			}
 			return nil
 		})
+	}
+	for _, p := range pubs {
 		p.Publish(t, message{Topic: base + "/read", Payload: "after", QoS: 1})
 		p.Publish(t, message{Topic: base + "/open", Payload: "open", QoS: 1})
 		expect(t, c, base+"/open open q1")

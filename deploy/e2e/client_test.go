@@ -134,6 +134,13 @@ func expectAll(t *testing.T, c client, want ...string) {
 	}
 }
 
+// until takes messages until this one came.
+func until(t *testing.T, c client, want string) {
+	t.Helper()
+	for next(t, c).String() != want {
+	}
+}
+
 // fence publishes a message that the client must get, and wants it to be the next one: what was published before on the same topic did not come.
 func fence(t *testing.T, c client, from client, topic string) {
 	t.Helper()

@@ -197,12 +197,12 @@ func TestRESTPublish(t *testing.T) {
 			}
 		}
 		do("mqtt/subscribe", fmt.Sprintf(`{"client_id":%q,"topic":%q,"qos":1}`, id, topic))
-		do("mqtt/publish", fmt.Sprintf(`{"topic":%q,"payload":"hi","qos":2,"retain":true,"client_id":"rest"}`, topic))
+		do("mqtt/publish", fmt.Sprintf(`{"topic":%q,"payload":"hi","qos":2,"client_id":"rest"}`, topic))
 		expect(t, c, topic+" hi q1")
 		do("mqtt/unsubscribe", fmt.Sprintf(`{"client_id":%q,"topic":%q}`, id, topic))
-		do("mqtt/publish", fmt.Sprintf(`{"topic":%q,"payload":"nobody","qos":1,"client_id":"rest"}`, topic))
+		do("mqtt/publish", fmt.Sprintf(`{"topic":%q,"payload":"kept","qos":1,"retain":true,"client_id":"rest"}`, topic))
 		c.Subscribe(t, 1, topic)
-		expect(t, c, topic+" hi q1 retained")
+		expect(t, c, topic+" kept q1 retained")
 		do("mqtt/publish", fmt.Sprintf(`{"topic":%q,"payload":"","qos":1,"retain":true,"client_id":"rest"}`, topic))
 		expect(t, c, topic+"  q1")
 	}
