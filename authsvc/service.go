@@ -1,9 +1,12 @@
 package authsvc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-mq/pando/authsvc/hash"
@@ -33,6 +36,15 @@ type Service struct {
 	deps     Deps
 	verifier *hash.Verifier
 	metrics  *metrics
+
+	projection *projection
+	rules      *rulebook
+	owner      atomic.Pointer[owner] // nil: another process owns the journal, or nobody
+	ownership  signal                // raised when owner changed
+
+	stopping chan struct{} // closed by Stop
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // everything Start left running
 }
 
 // New makes a Service. It reads no file and starts nothing.
@@ -59,5 +71,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
-	return &Service{cfg: cfg, deps: deps, verifier: verifier, metrics: newMetrics(verifier)}, nil
+	s := &Service{cfg: cfg, deps: deps, verifier: verifier, metrics: newMetrics(verifier), stopping: make(chan struct{})}
+	s.projection = newProjection(deps.DataDir)
+	s.rules = &rulebook{p: s.projection, path: cfg.ACLFile, nomatch: cfg.ACLNoMatch, log: deps.Log, metrics: s.metrics}
+	return s, nil
 }

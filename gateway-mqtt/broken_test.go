@@ -37,7 +37,7 @@ func TestBrokenPackets(t *testing.T) {
 		"subscription id in PUBLISH (3.3.4-6)":  {"\x30\x06\x00\x01a\x02\x0b\x01", packet.ProtocolError, false},
 		"topic alias 0 (3.3.2-8)":               {"\x30\x07\x00\x01a\x03\x23\x00\x00", packet.TopicAliasInvalid, false},
 		"DISCONNECT with a code that is none":   {"\xe0\x01\x7f", packet.ProtocolError, true},
-		"property of another packet (2.2.2.2)":  {"\x30\x09\x00\x01a\x05\x11\x00\x00\x00\x01", packet.ProtocolError, false},
+		"property of another packet (2.2.2.2)":  {"\x30\x09\x00\x01a\x05\x11\x00\x00\x00\x01", packet.MalformedPacket, false},
 		"property block longer than the packet": {"\x30\x04\x00\x01a\x7f", packet.MalformedPacket, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -103,6 +103,15 @@ func (c *client) raw(b []byte) {
 	}
 }
 
+// drip writes byte by byte, until the server has enough of it.
+func (c *client) drip(b []byte) {
+	for i := range b {
+		if _, err := c.nc.Write(b[i : i+1]); err != nil {
+			return
+		}
+	}
+}
+
 // read returns the next packet, nil at the end of the connection.
 func (c *client) read() packet.Packet {
 	c.t.Helper()

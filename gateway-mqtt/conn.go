@@ -76,10 +76,6 @@ func (c *conn) Data(b []byte) (n int, err error) {
 			break
 		}
 		n += used
-		c.gw.count.Inc(edge.PacketsReceived)
-		if c.link != nil {
-			c.link.Stats.RecvPackets.Add(1)
-		}
 		if !c.tc.Writable() {
 			c.hold(holdOutput)
 		}
@@ -133,6 +129,8 @@ func (c *conn) next(b []byte) (used int, complete bool) {
 	}
 	if err := c.handle(h, b[n:n+h.Remaining], limits); err != nil {
 		c.malformed(err, b[n:n+h.Remaining], h.Type)
+	} else {
+		c.countReceived(h.Type)
 	}
 	return n + h.Remaining, true
 }
@@ -157,8 +155,7 @@ func (c *conn) handle(h packet.Header, body []byte, limits *packet.Limits) error
 	case *packet.Unsubscribe:
 		return c.unsubscribe(p)
 	case *packet.Pingreq:
-		c.gw.count.Inc(edge.PacketsPingreq)
-		c.send(&packet.Pingresp{}, edge.PacketsPingresp)
+		c.send(&packet.Pingresp{})
 		return nil
 	case *packet.Disconnect:
 		return c.disconnect(p)
@@ -203,7 +200,7 @@ func (c *conn) end(code, refusal packet.ReasonCode, text string, why transport.R
 	default:
 		c.gw.metrics.disconnected(code)
 		if c.version >= packet.V5 {
-			c.send(&packet.Disconnect{Reason: code, Properties: reasonString(text)}, edge.PacketsDisconnect)
+			c.send(&packet.Disconnect{Reason: code, Properties: reasonString(text)})
 		}
 	}
 	c.close(why)
@@ -284,7 +281,7 @@ func (c *conn) keepTouching() {
 
 // send queues a packet that is not a PUBLISH and counts it. An answer that the client has no room for ends the connection: it may not be sent
 // (MQTT-3.1.2-24), and without it the client waits for ever.
-func (c *conn) send(p packet.Packet, which edge.Counter) {
+func (c *conn) send(p packet.Packet) {
 	if !packet.TrimTo(p, c.version, c.maxOut) {
 		c.close(reasonOutput)
 		return
@@ -295,26 +292,14 @@ func (c *conn) send(p packet.Packet, which edge.Counter) {
 		c.close(reasonOutput)
 		return
 	}
-	c.write(b, which)
+	c.write(b, p.PacketType())
 }
 
 // write queues an encoded packet and counts it.
-func (c *conn) write(b []byte, which edge.Counter) {
+func (c *conn) write(b []byte, t packet.Type) {
 	if c.state == closing {
 		return
 	}
 	c.tc.Append(b)
-	c.wrote(len(b), which)
-}
-
-// wrote counts a packet that was queued.
-func (c *conn) wrote(n int, which edge.Counter) {
-	count := c.gw.count
-	count.Inc(which)
-	count.Inc(edge.PacketsSent)
-	count.Add(edge.BytesSent, uint64(n))
-	if c.link != nil {
-		c.link.Stats.SentPackets.Add(1)
-		c.link.Stats.SentBytes.Add(uint64(n))
-	}
+	c.countSent(t, len(b))
 }

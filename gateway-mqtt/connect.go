@@ -19,7 +19,6 @@ func (c *conn) connect(p *packet.Connect) error {
 	if c.state != fresh {
 		return &packet.Error{Reason: packet.ProtocolError, Kind: "second CONNECT"} // MQTT-3.1.0-2
 	}
-	c.gw.count.Inc(edge.PacketsConnect)
 	c.state, c.version, c.bridge = connecting, p.Version, p.Bridge
 	if p.Version >= packet.V5 {
 		c.five = &five{
@@ -201,7 +200,7 @@ func (c *conn) capabilities(r *edge.ConnectResult, asked time.Duration) packet.P
 // connack sends CONNACK. A refusal without the room for its explanation leaves it out, see send.
 func (c *conn) connack(p *packet.Connack) {
 	c.gw.metrics.connack(p.Reason)
-	c.send(p, edge.PacketsConnack)
+	c.send(p)
 }
 
 // disconnect handles DISCONNECT (§3.14).
@@ -216,7 +215,6 @@ func (c *conn) disconnect(p *packet.Disconnect) error {
 		}
 		d.HasExpiry, d.Expiry = true, interval(expiry.Value)
 	}
-	c.gw.count.Inc(edge.PacketsDisconnect)
 	c.link.Disconnect(d)
 	c.close(nil)
 	return nil

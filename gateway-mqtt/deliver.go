@@ -37,13 +37,13 @@ func (e *encoder) reset() {
 }
 
 // load prepares a delivery for a version; false if it cannot be expressed, or if its time is over.
-func (e *encoder) load(d *edge.Delivery, v packet.Version, now time.Time) bool {
+func (e *encoder) load(d *edge.Delivery, v packet.Version) bool {
 	e.d = packet.Delivery{QoS: byte(d.QoS), ID: d.PacketID, Dup: d.Dup, Retain: d.Retain}
 	var props *packet.Properties
 	if v >= packet.V5 {
 		e.d.SubscriptionIDs = d.SubIDs
 		if at := d.Msg.Expires; !at.IsZero() {
-			left := at.Sub(now)
+			left := time.Until(at)
 			if left <= 0 {
 				return false
 			}
@@ -101,7 +101,7 @@ func (c *conn) Deliver(d *edge.Delivery) edge.Outcome {
 	e := c.gw.encoders.Get().(*encoder)
 	defer c.gw.encoders.Put(e)
 	defer e.reset()
-	if !e.load(d, c.version, time.Now()) {
+	if !e.load(d, c.version) {
 		return edge.Refused
 	}
 	isNew := c.alias(d.Topic, &e.d)
@@ -116,7 +116,7 @@ func (c *conn) Deliver(d *edge.Delivery) edge.Outcome {
 	if isNew {
 		c.five.aliasOut[d.Topic] = e.d.TopicAlias.Value
 	}
-	c.wrote(size, edge.PacketsPublishSent)
+	c.countSent(packet.TypePublish, size)
 	if !c.tc.Writable() {
 		return edge.SentFull
 	}
@@ -146,7 +146,7 @@ func (c *conn) alias(topic string, d *packet.Delivery) (isNew bool) {
 
 // Release implements edge.Device: it sends PUBREL.
 func (c *conn) Release(packetID uint16) {
-	c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: packetID}, edge.PacketsPubrelSent)
+	c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: packetID})
 }
 
 // Hold implements edge.Device.

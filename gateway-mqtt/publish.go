@@ -15,7 +15,6 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 	if err := packet.DecodePublish(h, body, c.version, limits, &p); err != nil {
 		return err
 	}
-	c.gw.count.Inc(edge.PacketsPublishReceived)
 	topic, err := c.topicOf(&p)
 	if err != nil {
 		return err
@@ -117,9 +116,8 @@ func (c *conn) publishDone(r edge.PublishResult) {
 // answerPublish sends PUBACK or PUBREC, or what the version has instead.
 func (c *conn) answerPublish(r *edge.PublishResult) {
 	a := packet.Ack{Type: packet.TypePuback, ID: r.PacketID}
-	which := edge.PacketsPubackSent
 	if r.QoS == 2 {
-		a.Type, which = packet.TypePubrec, edge.PacketsPubrecSent
+		a.Type = packet.TypePubrec
 	}
 	switch {
 	case r.Err != nil:
@@ -138,7 +136,7 @@ func (c *conn) answerPublish(r *edge.PublishResult) {
 			c.five.release(r.PacketID)
 		}
 	}
-	c.sendAck(&a, which)
+	c.sendAck(&a)
 }
 
 // answersOld says whether a refused PUBLISH is acknowledged below 5.0, and closes if it is to be sent again.
@@ -150,7 +148,7 @@ func (c *conn) answersOld(o oldPublish) bool {
 }
 
 // sendAck queues one of the four acknowledgements, without allocation.
-func (c *conn) sendAck(a *packet.Ack, which edge.Counter) {
+func (c *conn) sendAck(a *packet.Ack) {
 	b, err := a.AppendTo(c.buf[:0], c.version)
 	if err != nil {
 		c.gw.defect("an acknowledgement cannot be encoded", err)
@@ -161,7 +159,7 @@ func (c *conn) sendAck(a *packet.Ack, which edge.Counter) {
 		c.close(reasonOutput)
 		return
 	}
-	c.write(b, which)
+	c.write(b, a.Type)
 }
 
 // ack handles PUBACK, PUBREC, PUBREL and PUBCOMP (§3.4 to §3.7).
@@ -172,19 +170,15 @@ func (c *conn) ack(h packet.Header, body []byte, limits *packet.Limits) error {
 	}
 	switch a.Type {
 	case packet.TypePuback:
-		c.gw.count.Inc(edge.PacketsPubackReceived)
 		c.link.Ack(a.ID, broker.AckPuback, a.Reason.Failed())
 	case packet.TypePubrec:
-		c.gw.count.Inc(edge.PacketsPubrecReceived)
 		if !c.link.Ack(a.ID, broker.AckPubrec, a.Reason.Failed()) && !a.Reason.Failed() {
 			// The client holds a message that nobody here knows: it may let go of it (§4.13.1: 0x92).
-			c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: a.ID, Reason: packet.PacketIDNotFound}, edge.PacketsPubrelSent)
+			c.sendAck(&packet.Ack{Type: packet.TypePubrel, ID: a.ID, Reason: packet.PacketIDNotFound})
 		}
 	case packet.TypePubcomp:
-		c.gw.count.Inc(edge.PacketsPubcompReceived)
 		c.link.Ack(a.ID, broker.AckPubcomp, a.Reason.Failed())
 	case packet.TypePubrel:
-		c.gw.count.Inc(edge.PacketsPubrelReceived)
 		id := a.ID
 		c.link.Release(id, func(known bool, err error) { c.released(id, known, err) })
 	}
@@ -202,5 +196,5 @@ func (c *conn) released(id uint16, known bool, err error) {
 	if !known {
 		a.Reason = packet.PacketIDNotFound
 	}
-	c.sendAck(&a, edge.PacketsPubcompSent)
+	c.sendAck(&a)
 }

@@ -189,6 +189,39 @@ func TestDeniedPublishMayDisconnect(t *testing.T) {
 	}
 }
 
+// TestUndecidedPublish: without a decision nothing is acknowledged as taken.
+func TestUndecidedPublish(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	c, old := w.connect(t, packet.V5, "five"), w.connect(t, packet.V311, "four")
+	w.backend.Auth.Fail(broker.E(broker.KindUnavailable, "test", nil))
+	c.send(message(1, 1, "a", "x"))
+	if a := expect[*packet.Ack](c); a.Reason != packet.UnspecifiedError {
+		t.Errorf("PUBACK %s", a.Reason)
+	}
+	old.send(message(1, 1, "a", "x"))
+	old.expectClosed()
+	w.eventually(t, "counted", func() bool { return w.shutdowns("publish_failed") == 1 })
+}
+
+// TestQuota: above session.max_awaiting_rel a QoS 2 message is refused, in MQTT 3 by silence.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(s *setup) { s.session.MaxAwaitingRel, s.session.AwaitRelTimeout = 1, time.Hour })
+	versions(t, func(t *testing.T, v packet.Version) {
+		c := w.connect(t, v, "quota"+v.String())
+		c.send(message(2, 1, "a", "x"))
+		expect[*packet.Ack](c)
+		c.send(message(2, 2, "a", "x"))
+		if v == packet.V5 {
+			if a := expect[*packet.Ack](c); a.Type != packet.TypePubrec || a.Reason != packet.QuotaExceeded {
+				t.Errorf("%s %s", a.Type, a.Reason)
+			}
+		}
+		c.quiet()
+	})
+}
+
 func TestTopicNotTaken(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(s *setup) { s.cfg.MaxTopicLevels = 4 })
@@ -248,9 +281,12 @@ func TestTopicAliasIn(t *testing.T) {
 		return p
 	}
 	c := w.connect(t, packet.V5, "pub")
-	c.send(aliased(1, "alias/a", "1"), aliased(1, "", "2"), aliased(2, "alias/b", "3"), aliased(1, "", "4"), aliased(1, "alias/c", "5"), aliased(1, "", "6"))
-	for i, topic := range []string{"a", "a", "b", "a", "c", "c"} {
-		if p := sub.expectMessage("alias/"+topic, fmt.Sprint(i+1)); p.Properties.TopicAlias.Present {
+	for i, p := range []*packet.Publish{
+		aliased(1, "alias/a", "0"), aliased(1, "", "1"), aliased(2, "alias/b", "2"), aliased(1, "", "3"), aliased(1, "alias/c", "4"), aliased(1, "", "5"),
+	} {
+		c.send(p)
+		topic := []string{"a", "a", "b", "a", "c", "c"}[i]
+		if p := sub.expectMessage("alias/"+topic, fmt.Sprint(i)); p.Properties.TopicAlias.Present {
 			t.Error("an alias was used that the subscriber does not allow") // MQTT-3.1.2-26
 		}
 	}
@@ -276,15 +312,13 @@ func TestTopicAliasOut(t *testing.T) {
 	sub := w.connect(t, packet.V5, "sub", func(p *packet.Connect) { p.Properties.TopicAliasMaximum = packet.Some[uint16](1) })
 	sub.subscribe(0, "#")
 	pub := w.connect(t, packet.V5, "pub")
-	pub.send(message(0, 0, "a", "1"), message(0, 0, "a", "2"), message(0, 0, "b", "3"))
-	for _, want := range []struct {
-		topic   string
-		alias   uint16
-		payload string
-	}{{"a", 1, "1"}, {"", 1, "2"}, {"b", 0, "3"}} {
-		p := sub.expectMessage(want.topic, want.payload)
-		if p.Properties.TopicAlias.Value != want.alias {
-			t.Errorf("message %s has alias %v, want %d", want.payload, p.Properties.TopicAlias, want.alias)
+	for i, want := range []struct {
+		topic, wire string
+		alias       uint16
+	}{{"a", "a", 1}, {"a", "", 1}, {"b", "b", 0}, {"a", "", 1}} {
+		pub.send(message(0, 0, want.topic, fmt.Sprint(i)))
+		if p := sub.expectMessage(want.wire, fmt.Sprint(i)); p.Properties.TopicAlias.Value != want.alias {
+			t.Errorf("message %d has alias %v, want %d", i, p.Properties.TopicAlias, want.alias)
 		}
 	}
 }

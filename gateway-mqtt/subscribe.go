@@ -10,7 +10,6 @@ import (
 
 // subscribe handles SUBSCRIBE (MQTT 5.0 §3.8).
 func (c *conn) subscribe(p *packet.Subscribe) error {
-	c.gw.count.Inc(edge.PacketsSubscribe)
 	var sid uint32
 	if ids := p.Properties.SubscriptionIDs; len(ids) > 0 {
 		sid = ids[0]
@@ -49,7 +48,7 @@ func (c *conn) subscribed(id uint16, rs []edge.SubscribeResult) {
 			answer.Reasons[i] = subackCode(r.Err)
 		}
 	}
-	c.send(answer, edge.PacketsSuback)
+	c.send(answer)
 }
 
 // subackCode is the table's code, which must be a failure: in SUBACK the others mean a QoS.
@@ -62,21 +61,26 @@ func subackCode(err error) packet.ReasonCode {
 
 // unsubscribe handles UNSUBSCRIBE (§3.10).
 func (c *conn) unsubscribe(p *packet.Unsubscribe) error {
-	c.gw.count.Inc(edge.PacketsUnsubscribe)
 	id := p.ID
 	c.link.Unsubscribe(p.Filters, func(rs []edge.SubscribeResult) { c.unsubscribed(id, rs) })
 	return nil
 }
 
+// unsubscribed sends UNSUBACK.
 func (c *conn) unsubscribed(id uint16, rs []edge.SubscribeResult) {
 	answer := &packet.Unsuback{ID: id, Reasons: make([]packet.ReasonCode, len(rs))}
 	for i, r := range rs {
-		switch {
-		case r.Err != nil:
-			answer.Reasons[i] = codesOf(broker.KindOf(r.Err)).suback
-		case !r.Existed:
-			answer.Reasons[i] = packet.NoSubscription
+		if r.Err != nil {
+			answer.Reasons[i] = unsubackCode(r.Err)
 		}
 	}
-	c.send(answer, edge.PacketsUnsuback)
+	c.send(answer)
+}
+
+// unsubackCode is the table's code, as far as UNSUBACK may carry it.
+func unsubackCode(err error) packet.ReasonCode {
+	if code := codesOf(broker.KindOf(err)).suback; code.AllowedIn(packet.TypeUnsuback) {
+		return code
+	}
+	return packet.UnspecifiedError
 }

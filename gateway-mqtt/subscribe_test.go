@@ -62,10 +62,10 @@ func TestSubscriptionOptions(t *testing.T) {
 		kept bool // the retained message comes
 		flag bool // retain flag of a new message
 	}{
-		"default":                      {packet.Subscription{QoS: 1}, true, false},
+		"default":                        {packet.Subscription{QoS: 1}, true, false},
 		"retain as published (3.3.1-13)": {packet.Subscription{QoS: 1, RetainAsPublished: true}, true, true},
-		"no retained (3.3.1-11)":       {packet.Subscription{QoS: 1, RetainHandling: 2}, false, false},
-		"if new (3.3.1-10)":            {packet.Subscription{QoS: 1, RetainHandling: 1}, true, false},
+		"no retained (3.3.1-11)":         {packet.Subscription{QoS: 1, RetainHandling: 2}, false, false},
+		"if new (3.3.1-10)":              {packet.Subscription{QoS: 1, RetainHandling: 1}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := w.connect(t, packet.V5, name)

@@ -489,3 +489,28 @@ func TestRoutesAreListedByFilter(t *testing.T) {
 		}
 	})
 }
+
+// A destination that answers slowly is sent no more than a window, and all of it in the end.
+func TestDestinationGetsAWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		w.mustSubscribe(4, "a/b", "")
+		w.sessions.set(w.sessions.hold, 4, true)
+		p := w.publisher(w.gateway("g1"), "a/b")
+		for range 12 {
+			p.mustSend(1, 1, func(m *broker.Message) { m.Payload = make([]byte, 1<<20) })
+		}
+		got := func() uint64 { return uint64(len(w.sessions.part(4).payloads())) }
+		if n := got(); n < 3 || n > 5 {
+			t.Fatalf("%d of 1 MiB each under way, the window is 4 MiB", n)
+		}
+		for got() < 12 {
+			w.sessions.part(4).stream(0).acks([]broker.DeliverAck{{No: got()}})
+			synctest.Wait()
+		}
+		w.sessions.part(4).stream(0).acks([]broker.DeliverAck{{No: 12}})
+		if got := p.acked(); !slices.Equal(got, seqs(1, 12)) {
+			t.Fatalf("acked %v", got)
+		}
+	})
+}

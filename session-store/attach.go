@@ -37,7 +37,7 @@ func (g *gatewayStream) attach(k clientKey, r *broker.SessionRequest) {
 	p.softIDs[g.g.ref.Incarnation] = max(p.softIDs[g.g.ref.Incarnation], r.ID)
 	p.softAttach(k, att)
 	p.holdFor(k, att)
-	g.answerAttach(r.ID, k, att, nil, delay)
+	g.reply(broker.SessionReply{ID: r.ID, Attach: p.attachReply(k, att, delay)}) // it is in no log, so it waits for none
 }
 
 // durably says whether an Attach must be in the log: it makes, ends or finds something that is.
@@ -123,10 +123,7 @@ func (g *gatewayStream) attachDurably(k clientKey, r *broker.SessionRequest, att
 // answerAttach answers once everything is durable, and then lets pushes go to the connection: what was under way first, with DUP, then the queue.
 func (g *gatewayStream) answerAttach(id uint64, k clientKey, att *attachment, c *client, delay time.Duration) {
 	p := g.p
-	reply := &broker.AttachReply{Epoch: att.epoch, Present: att.present, Delay: delay}
-	if h := p.holds[k]; h != nil && h.att == att {
-		reply.HoldPublishes = true
-	}
+	reply := p.attachReply(k, att, delay)
 	var version uint64
 	if c != nil && c.sess != nil {
 		if att.present {
@@ -141,4 +138,9 @@ func (g *gatewayStream) answerAttach(id uint64, k clientKey, att *attachment, c 
 			p.pump(c)
 		}
 	})
+}
+
+func (p *partition) attachReply(k clientKey, att *attachment, delay time.Duration) *broker.AttachReply {
+	h := p.holds[k]
+	return &broker.AttachReply{Epoch: att.epoch, Present: att.present, Delay: delay, HoldPublishes: h != nil && h.att == att}
 }

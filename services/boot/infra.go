@@ -172,7 +172,10 @@ func (in *Infra) Durability() string {
 func (in *Infra) Close() error {
 	err := errors.Join(in.Bus.Close(), in.Cluster.Close())
 	in.NATS.Close()
-	return errors.Join(err, in.Etcd.Close())
+	if e := in.Etcd.Close(); !errors.Is(e, context.Canceled) { // the client's own context, which a client without a connection returns
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // ServiceTLS is the mutual TLS configuration between the services, nil when it is off.

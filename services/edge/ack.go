@@ -152,7 +152,7 @@ func (c *Conn) ackClean(id uint16, a broker.ClientAck) {
 	if r.Release {
 		c.dev.Release(id)
 	}
-	c.pump()
+	c.flow()
 }
 
 // sendAck passes an answer to the session partition. The entry stays until that answered.

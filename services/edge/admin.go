@@ -149,13 +149,17 @@ func (e *Edge) Kick(_ context.Context, tenant, clientID, reason string) error {
 // SubscribeFor implements broker.GatewayAdmin. Filters are as the client would send them; the ACL and the hooks are asked as for the client itself.
 func (e *Edge) SubscribeFor(ctx context.Context, tenant, clientID string, subs []broker.Subscription) ([]broker.SubscribeReply, error) {
 	subs = slices.Clone(subs)
-	return e.change(ctx, tenant, clientID, func(c *Conn, done func([]SubscribeResult)) { c.Subscribe(subs, done) })
+	return e.change(ctx, tenant, clientID, func(c *Conn, done func([]SubscribeResult)) {
+		c.startSubscribe(&subscribing{subs: subs, done: done, always: true})
+	})
 }
 
 // UnsubscribeFor implements broker.GatewayAdmin.
 func (e *Edge) UnsubscribeFor(ctx context.Context, tenant, clientID string, filters []string) ([]broker.SubscribeReply, error) {
 	filters = slices.Clone(filters)
-	return e.change(ctx, tenant, clientID, func(c *Conn, done func([]SubscribeResult)) { c.Unsubscribe(filters, done) })
+	return e.change(ctx, tenant, clientID, func(c *Conn, done func([]SubscribeResult)) {
+		c.startUnsubscribe(&unsubscribing{filters: filters, done: done, always: true})
+	})
 }
 
 // change runs a change of a client's subscriptions on its executor and waits for the answer.

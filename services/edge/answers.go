@@ -68,7 +68,7 @@ func (a *answer) finish(r PublishResult) {
 	c := a.c
 	r.PacketID, r.QoS = a.res.PacketID, a.res.QoS
 	if a.res.QoS == 0 {
-		c.post(func() { a.done(r) })
+		c.post(func() { c.tell(func() { a.done(r) }) })
 		return
 	}
 	c.mu.Lock()
@@ -105,7 +105,7 @@ func (c *Conn) flushAnswers() {
 		c.unacked -= a.size
 		c.mu.Unlock()
 		flushed++
-		if !c.e.over() {
+		if !c.e.over() && !c.shut {
 			a.done(a.res)
 		}
 	}

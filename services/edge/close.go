@@ -33,7 +33,7 @@ func (c *Conn) SetExpiry(d time.Duration, done func(error)) {
 	r.Expiry = min(max(d, 0), c.e.cfg.Session.ExpiryInterval)
 	c.part.send(r, func(reply *broker.SessionReply) {
 		err := reply.Err
-		c.post(func() { done(err) })
+		c.post(func() { c.tell(func() { done(err) }) })
 	})
 }
 

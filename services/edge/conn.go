@@ -122,7 +122,7 @@ func (c *Conn) Touch() { c.touched.Store(c.e.wheel.now.Load() + tickMillis) }
 // Drained says that the device has room again after Deliver said SentFull.
 func (c *Conn) Drained() {
 	c.full = false
-	c.pump()
+	c.flow()
 }
 
 // deadline is when the wheel has to look at the connection; 0: never. Any goroutine may call it.

@@ -19,6 +19,9 @@ const assignedPrefix = "pando_"
 // holdTime is how long publishes wait for the gateway of an older connection.
 const holdTime = time.Second
 
+// attachTimeout is how long a CONNECT waits for its session partition.
+const attachTimeout = 20 * time.Second
+
 // connecting is what a connection needs until CONNACK:
 //
 //	Connect ─ admit ─ Authenticate ─ mount point ─ will's ACL ─ Attach ─ client.connected ─ open
@@ -28,6 +31,7 @@ type connecting struct {
 	done      func(ConnectResult)
 	result    ConnectResult
 	abandoned bool // Closed was called before the end
+	timer     *time.Timer
 }
 
 // Connect begins to connect a device. It returns at once; done is called later, on the executor, unless Closed was called before. Kinds of the
@@ -131,6 +135,7 @@ func (c *Conn) attach(will *broker.Will) {
 	}
 	c.will.attach = r.Attach
 	c.part.join(c)
+	c.connecting.timer = time.AfterFunc(attachTimeout, func() { c.post(c.attachLate) })
 	c.part.send(r, func(reply *broker.SessionReply) {
 		if reply.Err == nil && reply.Attach != nil {
 			c.mu.Lock()
@@ -143,8 +148,21 @@ func (c *Conn) attach(will *broker.Will) {
 	})
 }
 
+// attachLate ends an attempt whose session partition does not answer. An answer that comes later is answered with a Detach.
+func (c *Conn) attachLate() {
+	if c.connecting == nil || c.connecting.timer == nil {
+		return
+	}
+	c.over.DropWill = true
+	c.refuse(broker.E(broker.KindUnavailable, "session partition does not answer", nil))
+}
+
 // attachAnswered goes on with the answer of the session partition.
 func (c *Conn) attachAnswered(a *broker.AttachReply, err error) {
+	if k := c.connecting; k != nil && k.timer != nil {
+		k.timer.Stop()
+		k.timer = nil
+	}
 	if err == nil && a == nil {
 		err = broker.E(broker.KindInternal, "attach answered with nothing", nil)
 	}

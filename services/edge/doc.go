@@ -19,7 +19,7 @@
 // # Threads
 //
 // Every method of Conn is called on the connection's executor, returns at once, and calls back on the executor, sometimes before it returned. What
-// happens elsewhere comes through Device.Post, in order, one posted function at a time. Packets of one client are handled in order: while the ACL, a
+// happens elsewhere comes through Device.Post, in order, one posted function at a time; after Closed nothing is called back. Packets of one client are handled in order: while the ACL, a
 // hook or a full queue makes one wait, those behind it wait too, and nobody else's do; the Device is told to Hold when that takes too many bytes.
 //
 // # What it promises
@@ -27,4 +27,17 @@
 // Clean sessions live here (services/session) and end with their connection; for persistent ones the edge is the window of the session partition that
 // owns them. Either way the client id is attached at its session partition, so that it has one owner in the cluster. A gateway incarnation is one Edge:
 // after Fence (the lease was lost) it refuses everything, and the process makes a new one.
+//
+// # Bounds
+//
+// Per connection: packets in the gate and unanswered publishes (publish.max_unacked, beyond it reading is held), the session's queue
+// (session.queue), pushes of a persistent session (its window, and output.max_pushed for QoS 0), cached decisions (acl.cache_size). Per process: publishes
+// towards routers (publish.max_queued), requests to one session partition (16 MiB, beyond it QoS 2 publishes wait), questions (auth.workers and
+// auth.waiting), readers of retained messages (32), shared messages that look for a member (4 MiB). What is dropped is counted by [DropReason].
+//
+// # Locks
+//
+// topicSink.mu (order of one topic partition) is taken before groups.mu, deliverStreams.mu, the index's locks, the announcer's and Conn.mu; partition.mu
+// (requests, connections) before Conn.mu. Conn.mu guards what other goroutines touch of a connection; under it nothing else is locked. The rest of a connection belongs to
+// its executor. No lock is held while a Device, a hook, a callback or another service is called.
 package edge

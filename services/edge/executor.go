@@ -91,6 +91,20 @@ func (c *Conn) vacate(mine bool) {
 	}
 }
 
+// flow pumps inside a call of the gateway.
+func (c *Conn) flow() {
+	mine := c.occupy()
+	c.pump()
+	c.vacate(mine)
+}
+
+// tell runs a callback of the gateway, unless the gateway is gone.
+func (c *Conn) tell(fn func()) {
+	if !c.shut {
+		fn()
+	}
+}
+
 // takeOver continues without the device: called by Closed, on the executor, as the last thing.
 func (c *Conn) takeOver() {
 	c.mu.Lock()

@@ -15,9 +15,12 @@ type gated struct {
 	fn   func()
 }
 
+// closed says that a packet has to queue.
+func (g *gate) closed() bool { return g.busy || len(g.queue) > 0 }
+
 // enter runs fn now, or when all packets before it are done with the gate.
 func (c *Conn) enter(size int, fn func()) {
-	if !c.gate.busy && len(c.gate.queue) == 0 {
+	if !c.gate.closed() {
 		fn()
 		return
 	}

@@ -29,12 +29,12 @@ func (c *Conn) Publish(p Publish) {
 	if p.Done != nil {
 		q.answer = c.expect(p.Msg.QoS, p.PacketID, size, p.Done)
 	}
-	if c.gate.busy {
+	if c.gate.closed() {
 		c.enter(size, func() { c.publish(q) })
 		return
 	}
 	mine := c.occupy()
-	c.enter(size, func() { c.publish(q) })
+	c.publish(q)
 	c.flushAnswers()
 	c.vacate(mine)
 }
@@ -268,11 +268,11 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 		if !known {
 			c.e.counters.Inc(PacketsPubrelMissed)
 		}
-		done(known, nil)
+		c.tell(func() { done(known, nil) })
 		return
 	}
 	if c.part == nil {
-		done(false, errStopped)
+		c.tell(func() { done(false, errStopped) })
 		return
 	}
 	r := c.request(broker.OpRelease)
@@ -283,7 +283,7 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 			if !known && err == nil {
 				c.e.counters.Inc(PacketsPubrelMissed)
 			}
-			done(known, err)
+			c.tell(func() { done(known, err) })
 		})
 	})
 }

@@ -183,5 +183,5 @@ func (c *Conn) settleKick() {
 func (c *Conn) silent() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.shut && !c.gate.busy && len(c.gate.queue) == 0 && c.answers[0].empty() && c.answers[1].empty()
+	return c.shut && !c.gate.closed() && c.answers[0].empty() && c.answers[1].empty()
 }

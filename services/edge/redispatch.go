@@ -1,10 +1,12 @@
 package edge
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/session"
 )
 
@@ -115,18 +117,39 @@ func (r *redispatch) publish(m *broker.Message, s broker.Share) {
 	r.e.dropped(DropNoReceiver, 1)
 }
 
-// all publishes again what a member left, in order. These messages were in its queue until now, so they are bounded by what queues may hold.
+// all publishes again what a member left, in order, when the routers know that it left (or a second later). These messages were in its queue until now,
+// so they are bounded by what queues may hold.
 func (r *redispatch) all(left []session.Leftover) {
 	if len(left) == 0 {
 		return
 	}
 	spawned := r.e.tasks.spawn(func() {
+		r.waitRouters(left)
 		for i := range left {
 			r.give(left[i].Msg, left[i].Share)
 		}
 	})
 	if !spawned {
 		r.e.dropped(DropNoReceiver, len(left))
+	}
+}
+
+// waitRouters waits until the routers know of the groups' members here as they are now, at most a second.
+func (r *redispatch) waitRouters(left []session.Leftover) {
+	keys := map[route.Key]struct{}{}
+	for i := range left {
+		keys[route.Key{Tenant: left[i].Msg.Tenant, Filter: left[i].Share.Filter, Group: left[i].Share.Group}] = struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(r.e.ctx, retryCeiling)
+	defer cancel()
+	for k := range keys {
+		known := make(chan struct{})
+		r.e.ann.Wait(k, func(error) { close(known) })
+		select {
+		case <-known:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

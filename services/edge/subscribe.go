@@ -36,19 +36,24 @@ type subscribing struct {
 	grants  []aclEntry
 	results []SubscribeResult
 	done    func([]SubscribeResult)
+	always  bool // done is not the gateway's: it is called after Closed too
 }
 
 // Subscribe handles SUBSCRIBE. done is called on the executor, with one result per filter, when the granted ones are routed everywhere. subs belongs to the edge.
 func (c *Conn) Subscribe(subs []broker.Subscription, done func([]SubscribeResult)) {
-	s := &subscribing{subs: subs, grants: make([]aclEntry, len(subs)), results: make([]SubscribeResult, len(subs)), done: done}
-	c.enter(64*len(subs), func() { c.subscribe(s) })
+	c.startSubscribe(&subscribing{subs: subs, done: done})
+}
+
+func (c *Conn) startSubscribe(s *subscribing) {
+	s.grants, s.results = make([]aclEntry, len(s.subs)), make([]SubscribeResult, len(s.subs))
+	c.enter(64*len(s.subs), func() { c.subscribe(s) })
 }
 
 // subscribe checks filters, and has those decided that are not at hand.
 func (c *Conn) subscribe(s *subscribing) {
 	if c.phase != phaseOpen || c.part == nil {
 		s.refuseAll(errStopped)
-		s.done(s.results)
+		c.subscribedAll(s)
 		return
 	}
 	var topics []string
@@ -288,7 +293,9 @@ func (c *Conn) subscribePersistent(s *subscribing) {
 
 // subscribedAll answers, tells the hooks, and has retained messages read.
 func (c *Conn) subscribedAll(s *subscribing) {
-	s.done(s.results)
+	if s.always || !c.shut {
+		s.done(s.results)
+	}
 	for i := range s.subs {
 		if s.results[i].Err != nil {
 			continue

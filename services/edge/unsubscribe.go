@@ -11,12 +11,17 @@ type unsubscribing struct {
 	filters []string // as the client sent them, then with mount point
 	results []SubscribeResult
 	done    func([]SubscribeResult)
+	always  bool // done is not the gateway's: it is called after Closed too
 }
 
 // Unsubscribe handles UNSUBSCRIBE. done is called on the executor with one result per filter; KindNotFound says that there was no such subscription.
 func (c *Conn) Unsubscribe(filters []string, done func([]SubscribeResult)) {
-	u := &unsubscribing{filters: filters, results: make([]SubscribeResult, len(filters)), done: done}
-	c.enter(64*len(filters), func() { c.unsubscribe(u) })
+	c.startUnsubscribe(&unsubscribing{filters: filters, done: done})
+}
+
+func (c *Conn) startUnsubscribe(u *unsubscribing) {
+	u.results = make([]SubscribeResult, len(u.filters))
+	c.enter(64*len(u.filters), func() { c.unsubscribe(u) })
 }
 
 // unsubscribe runs client.unsubscribe.
@@ -118,7 +123,9 @@ func (c *Conn) forgetSub(full string) {
 
 // unsubscribedAll answers and tells the hooks.
 func (c *Conn) unsubscribedAll(u *unsubscribing) {
-	u.done(u.results)
+	if u.always || !c.shut {
+		u.done(u.results)
+	}
 	points := &c.e.hooks.SessionUnsubscribed
 	if points.Empty() {
 		return

@@ -280,7 +280,7 @@ func (p *partition) grew(bytes int) {
 	p.mu.Lock()
 	p.stats.Batches++
 	p.stats.LastSequence = p.last
-	p.stats.LogBytes += int64(bytes)
+	p.stats.LogBytes += int64(bytes) + recordWeight
 	p.stats.StreamBytes += int64(bytes) + recordOverhead
 	p.mu.Unlock()
 }

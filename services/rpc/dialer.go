@@ -131,8 +131,8 @@ func (d *Dialer) Call(node cluster.Node, fn func(grpc.ClientConnInterface) error
 	return FromStatus(fn(conn))
 }
 
-// Owned calls fn with the owner of a partition. It waits for an owner, and after KindNotOwner for the next one, until ctx ends. Any other result of fn
-// is returned as it is. When ctx ends before there was an owner that took the call the error is KindUnavailable, or KindCanceled if ctx was canceled.
+// Owned calls fn with the owner of a partition. It waits for an owner, and for the next one after KindNotOwner, or after KindUnavailable from a process
+// that is not the owner any more, until ctx ends. Any other result of fn is returned as it is. When ctx ends before there was an owner that took the call the error is KindUnavailable, or KindCanceled if ctx was canceled.
 func (d *Dialer) Owned(ctx context.Context, space cluster.Space, p int, fn func(cluster.Owner) error) error {
 	if n := d.cluster.Meta().Partitions[space]; p < 0 || p >= n {
 		return broker.Errorf(broker.KindInvalid, "%s partition %d of %d", space, p, n)
@@ -142,7 +142,7 @@ func (d *Dialer) Owned(ctx context.Context, space cluster.Space, p int, fn func(
 		err := error(broker.Errorf(broker.KindUnavailable, "%s partition %d has no owner", space, p))
 		again := (<-chan time.Time)(nil)
 		if owner, ok := v.Owner(space, p); ok {
-			if err = fn(owner); err == nil || broker.KindOf(err) != broker.KindNotOwner {
+			if err = fn(owner); err == nil || !d.moves(err, space, p, owner) {
 				return err
 			}
 			again = time.After(redirectPause)
@@ -159,6 +159,18 @@ func (d *Dialer) Owned(ctx context.Context, space cluster.Space, p int, fn func(
 			return broker.E(broker.KindUnavailable, err.Error(), ctx.Err())
 		}
 	}
+}
+
+// moves reports whether an owner's answer means that another one is to be asked.
+func (d *Dialer) moves(err error, space cluster.Space, p int, asked cluster.Owner) bool {
+	switch broker.KindOf(err) {
+	case broker.KindNotOwner:
+		return true
+	case broker.KindUnavailable:
+		now, ok := d.cluster.View().Owner(space, p)
+		return !ok || now.Epoch != asked.Epoch
+	}
+	return false
 }
 
 // Ready connects to a process and waits until the connection stands, at most ConnectTimeout. Errors: KindUnavailable, KindCanceled.

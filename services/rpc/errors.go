@@ -47,7 +47,7 @@ func bareKind(c codes.Code) broker.Kind {
 	return broker.KindInternal
 }
 
-// maxFailureText bounds the text of an error on the wire.
+// maxFailureText bounds each text of an error on the wire.
 const maxFailureText = 1024
 
 // EncodeFailure is the wire form of an error; nil for nil.
@@ -55,34 +55,30 @@ func EncodeFailure(err error) *brokerv1.Failure {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
+	f := &brokerv1.Failure{Kind: uint32(broker.KindOf(err)), Text: err.Error()}
 	var e *broker.Error
 	if errors.As(err, &e) && error(e) == err { // the kind is not repeated in the text
-		text = e.Op
+		f.Text = e.Op
 		if e.Err != nil {
-			text += ": " + e.Err.Error()
+			f.Cause = e.Err.Error()
 		}
 	}
-	if len(text) > maxFailureText {
-		text = text[:maxFailureText]
-	}
-	return &brokerv1.Failure{Kind: uint32(broker.KindOf(err)), Text: Text(text)}
+	f.Text, f.Cause = Text(cut(f.Text)), Text(cut(f.Cause))
+	return f
 }
+
+func cut(s string) string { return s[:min(len(s), maxFailureText)] }
 
 // DecodeFailure is the *broker.Error of a failure; nil for nil. A kind that this version does not know is internal.
 func DecodeFailure(f *brokerv1.Failure) error {
 	if f == nil {
 		return nil
 	}
-	kind := broker.KindInternal
-	if f.GetKind() < uint32(len(kindCodes)) {
-		kind = broker.Kind(f.GetKind())
+	var cause error
+	if text := cut(f.GetCause()); text != "" {
+		cause = errors.New(text)
 	}
-	text := f.GetText()
-	if len(text) > maxFailureText {
-		text = text[:maxFailureText]
-	}
-	return broker.E(kind, text, nil)
+	return broker.E(decodeKind(f), cut(f.GetText()), cause)
 }
 
 // ToStatus turns an error of an implementation into what a gRPC handler returns. An error that has a status already keeps it.
@@ -95,15 +91,15 @@ func ToStatus(err error) error {
 		return err
 	}
 	f := EncodeFailure(err)
-	st := status.New(kindCodes[DecodeKind(f)], f.GetText())
+	st := status.New(kindCodes[decodeKind(f)], f.GetText())
 	if with, err := st.WithDetails(f); err == nil {
 		st = with
 	}
 	return st.Err()
 }
 
-// DecodeKind is the kind of a failure, internal for an unknown one.
-func DecodeKind(f *brokerv1.Failure) broker.Kind {
+// decodeKind is the kind of a failure, internal for an unknown one.
+func decodeKind(f *brokerv1.Failure) broker.Kind {
 	if f.GetKind() < uint32(len(kindCodes)) {
 		return broker.Kind(f.GetKind())
 	}

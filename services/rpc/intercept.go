@@ -14,10 +14,6 @@ import (
 
 // aroundUnary counts, measures and survives a unary call.
 func (s *Server) aroundUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-	if err := s.begin(true); err != nil {
-		return nil, err
-	}
-	defer s.end()
 	start := time.Now()
 	defer func() {
 		s.metrics.called(info.FullMethod, status.Code(err).String())
@@ -27,15 +23,23 @@ func (s *Server) aroundUnary(ctx context.Context, req any, info *grpc.UnaryServe
 	return next(ctx, req)
 }
 
-// aroundStream counts and survives a streaming call.
+// aroundStream counts and survives a streaming call, and ends its context when the server stops.
 func (s *Server) aroundStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	if err := s.begin(false); err != nil {
-		return err
-	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
 	defer func() { s.metrics.called(info.FullMethod, status.Code(err).String()) }()
 	defer s.recover(info.FullMethod, &err)
-	return next(srv, stream)
+	return next(srv, &stoppable{ServerStream: stream, ctx: ctx})
 }
+
+// stoppable is a stream whose context ends when the server stops.
+type stoppable struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *stoppable) Context() context.Context { return s.ctx }
 
 // recover turns a panic into an internal error.
 func (s *Server) recover(method string, err *error) {

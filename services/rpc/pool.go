@@ -44,7 +44,6 @@ func newPool(cfg ClientConfig, secure *tls.Config, m *metrics, extra []grpc.Dial
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxMessage), grpc.MaxCallSendMsgSize(cfg.MaxMessage)),
 		grpc.WithInitialWindowSize(windowStream),
 		grpc.WithInitialConnWindowSize(windowConn),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
 	}

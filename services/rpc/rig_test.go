@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -16,11 +15,17 @@ import (
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/rpc"
 	"github.com/pando-mq/pando/services/rpc/routerrpc"
+	"github.com/pando-mq/pando/services/rpc/rpctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = rpctest.Patience
+
+func stop(t testing.TB, f func(context.Context) error)   { t.Helper(); rpctest.Stop(t, f) }
+func eventually(t testing.TB, cond func() bool)          { t.Helper(); rpctest.Eventually(t, cond) }
+func await[T any](t testing.TB, ch <-chan T) T           { t.Helper(); return rpctest.Await(t, ch) }
+func wantKind(t testing.TB, err error, want broker.Kind) { t.Helper(); rpctest.WantKind(t, err, want) }
 
 // fakeRouter is a router whose streams the test writes. Streams that nobody wrote ack each batch by its last publish.
 type fakeRouter struct {
@@ -180,15 +185,6 @@ func newRig(t testing.TB, change func(*rigT)) *rigT {
 	return r
 }
 
-func stop(t testing.TB, f func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := f(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
 func (r *rigT) join() cluster.Cluster {
 	r.t.Helper()
 	meta := cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: 4, cluster.RetainedSpace: 2, cluster.SessionSpace: 2}}
@@ -285,44 +281,6 @@ type noHost struct{}
 
 func (noHost) Acquire(context.Context, cluster.Claim) error { return nil }
 func (noHost) Release(context.Context, int)                 {}
-
-// eventually waits for a condition that no channel tells.
-func eventually(t testing.TB, cond func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatal("waited in vain")
-		}
-	}
-}
-
-// await waits for a channel to be closed or to deliver.
-func await[T any](t testing.TB, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("waited in vain")
-		panic("unreachable")
-	}
-}
-
-func wantKind(t testing.TB, err error, want broker.Kind) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want %v", want)
-	}
-	if got := broker.KindOf(err); got != want {
-		t.Fatalf("kind %v (%v), want %v", got, err, want)
-	}
-}
 
 // open opens a publish stream to a topic partition.
 func (r *rigT) open(topic int, acks func([]broker.PublishAck)) broker.PublishStream {

@@ -56,6 +56,7 @@ type acceptor[O, I, A any] struct {
 
 	mu       sync.Mutex
 	channels map[uint32]*accepted[O, I, A]
+	closed   bool // no channel is accepted any more
 }
 
 // Serve serves one physical stream until it breaks, and returns when all its channels have ended. reg is what the service was registered with: a *Server
@@ -71,6 +72,7 @@ func Serve[O, I, A any](ctx context.Context, reg grpc.ServiceRegistrar, p Protoc
 		channels: make(map[uint32]*accepted[O, I, A]),
 	}
 	defer a.running.Wait()
+	defer a.close()
 	defer cancel()
 	a.running.Go(func() {
 		// When it cannot send, gRPC has ended the stream, and Recv says so.
@@ -78,6 +80,19 @@ func Serve[O, I, A any](ctx context.Context, reg grpc.ServiceRegistrar, p Protoc
 			a.log.Debug("a stream cannot be written", slog.String("protocol", p.Name), slog.Any("error", err))
 		}
 	})
+	// The reader outlives this call by a moment when the server stops: Recv returns once the call did.
+	broken := make(chan error, 1)
+	env.readers.Go(func() { broken <- a.read(wire) })
+	select {
+	case err := <-broken:
+		return err
+	case <-ctx.Done():
+		return ToStatus(broker.E(broker.KindUnavailable, "server is stopping", nil))
+	}
+}
+
+// read handles frames until the stream breaks; nil when the other side closed it.
+func (a *acceptor[O, I, A]) read(wire Wire[Frame[Opened, A], Frame[O, I]]) error {
 	for {
 		frames, err := wire.Recv()
 		if errors.Is(err, io.EOF) {
@@ -90,6 +105,12 @@ func Serve[O, I, A any](ctx context.Context, reg grpc.ServiceRegistrar, p Protoc
 			a.receive(&frames[i])
 		}
 	}
+}
+
+func (a *acceptor[O, I, A]) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
 }
 
 // receive handles one frame. Frames of a channel that has ended are late and change nothing.
@@ -119,6 +140,9 @@ func (a *acceptor[O, I, A]) accept(f *Frame[O, I]) *accepted[O, I, A] {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
 	if len(a.channels) >= a.cfg.MaxChannels {
 		a.sender.refuse(c.flow, Opened{Err: broker.Errorf(broker.KindBusy, "%d channels are open", a.cfg.MaxChannels)})
 		return nil

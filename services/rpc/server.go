@@ -14,8 +14,6 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-
-	"github.com/pando-mq/pando/services/broker"
 )
 
 // Deps are what a Server or a Dialer is given by code.
@@ -40,12 +38,12 @@ type Server struct {
 	health  *health.Server
 	failed  chan error // one error of the listener, then closed
 	serving sync.WaitGroup
+	streams sync.WaitGroup  // readers of multiplexed streams
+	ctx     context.Context // ends at Stop: streams end with it, unary calls do not
+	cancel  context.CancelFunc
 
 	mu       sync.Mutex
 	listener net.Listener
-	draining bool
-	unary    int           // calls under way
-	idle     chan struct{} // closed when unary falls to 0 while draining
 }
 
 // NewServer makes a server; it starts no goroutine.
@@ -53,7 +51,8 @@ func NewServer(cfg ServerConfig, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg.withDefaults(), deps: deps.withDefaults(), health: health.NewServer(), failed: make(chan error, 1), idle: make(chan struct{})}
+	s := &Server{cfg: cfg.withDefaults(), deps: deps.withDefaults(), health: health.NewServer(), failed: make(chan error, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	secure, err := s.cfg.TLS.server()
 	if err != nil {
 		return nil, fmt.Errorf("rpc server: %w", err)
@@ -67,7 +66,6 @@ func NewServer(cfg ServerConfig, deps Deps) (*Server, error) {
 		grpc.MaxConcurrentStreams(10_000),
 		grpc.InitialWindowSize(windowStream),
 		grpc.InitialConnWindowSize(windowConn),
-		grpc.SharedWriteBuffer(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: s.cfg.KeepAlive, Timeout: s.cfg.KeepAliveWait}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: s.cfg.KeepAlive / 2, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
@@ -126,66 +124,26 @@ func (s *Server) Addr() string {
 // Failed delivers the error of a listener that broke.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Stop reports itself as not serving, refuses new calls, lets unary calls end while ctx lives, then ends all connections and waits for their handlers.
-// Streams are ended by their services first, so that what they carry is settled.
+// Stop reports itself as not serving, refuses new calls, ends streams, lets unary calls end while ctx lives, and waits for all handlers. The services
+// are stopped first, so that what their streams carry is settled.
 func (s *Server) Stop(ctx context.Context) error {
 	s.health.Shutdown()
-	s.drain()
-	select {
-	case <-s.idle:
-	case <-ctx.Done():
-	}
+	s.cancel()
 	stopped := make(chan struct{})
 	s.serving.Go(func() {
 		defer close(stopped)
-		s.grpc.Stop()
+		s.grpc.GracefulStop()
+		s.streams.Wait()
 	})
 	select {
 	case <-stopped:
 	case <-ctx.Done():
-		select {
-		case <-stopped:
-		default:
-			return fmt.Errorf("rpc server: handlers still run: %w", ctx.Err())
-		}
+		s.serving.Go(s.grpc.Stop)
+		return fmt.Errorf("rpc server: handlers still run: %w", ctx.Err())
 	}
 	s.serving.Wait()
 	s.metrics.unregister(s.deps.Registerer)
 	return nil
-}
-
-func (s *Server) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return
-	}
-	s.draining = true
-	if s.unary == 0 {
-		close(s.idle)
-	}
-}
-
-// begin admits a call; end must follow for a unary one.
-func (s *Server) begin(unary bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return ToStatus(broker.E(broker.KindUnavailable, "server is stopping", nil))
-	}
-	if unary {
-		s.unary++
-	}
-	return nil
-}
-
-func (s *Server) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unary--
-	if s.draining && s.unary == 0 {
-		close(s.idle)
-	}
 }
 
 // environment is what multiplexed streams need of their server.
@@ -193,10 +151,11 @@ type environment struct {
 	cfg     ServerConfig
 	log     *slog.Logger
 	metrics *metrics
+	readers *sync.WaitGroup
 }
 
 func (s *Server) environment() environment {
-	return environment{cfg: s.cfg, log: s.deps.Log, metrics: s.metrics}
+	return environment{cfg: s.cfg, log: s.deps.Log, metrics: s.metrics, readers: &s.streams}
 }
 
 // environmentOf is the environment of a registrar; defaults for one that is not a *Server.
@@ -205,5 +164,5 @@ func environmentOf(reg grpc.ServiceRegistrar) environment {
 		return s.environment()
 	}
 	m, _ := newMetrics("server", nil) // registers nothing, so it cannot fail
-	return environment{cfg: ServerConfig{}.withDefaults(), log: Deps{}.withDefaults().Log, metrics: m}
+	return environment{cfg: ServerConfig{}.withDefaults(), log: Deps{}.withDefaults().Log, metrics: m, readers: new(sync.WaitGroup)}
 }

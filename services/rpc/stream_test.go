@@ -98,7 +98,7 @@ func TestStreamOpenCarriesEveryKind(t *testing.T) {
 		kind.Store(uint32(k))
 		_, err := r.tryOpen(0, nil)
 		wantKind(t, err, k)
-		if want := fmt.Sprintf("refused: because: %v", k); err.Error() != want {
+		if want := fmt.Sprintf("refused: %v: because", k); err.Error() != want {
 			t.Errorf("error %q, want %q", err, want)
 		}
 	}

@@ -1,6 +1,8 @@
 package brokerrpc
 
 import (
+	"math"
+
 	brokerv1 "github.com/pando-mq/pando/proto/gen/pando/broker/v1"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/rpc"
@@ -37,7 +39,7 @@ func (c *Check) Session(p *brokerv1.SessionRow) broker.SessionInfo {
 	return broker.SessionInfo{
 		ClientID: c.Text(p.GetClientId(), "client id"), Username: c.Text(p.GetUsername(), "user name"), Node: c.Text(p.GetNode(), "node"),
 		Connected: p.GetConnected(), Persistent: p.GetPersistent(), Subscriptions: c.Count(p.GetSubscriptions()), Window: c.Count(p.GetWindow()),
-		Inflight: c.Count(p.GetInflight()), Queued: c.Count(p.GetQueued()), QueuedBytes: int(min(p.GetQueuedBytes(), 1<<62)), Dropped: p.GetDropped(),
+		Inflight: c.Count(p.GetInflight()), Queued: c.Count(p.GetQueued()), QueuedBytes: int(min(p.GetQueuedBytes(), math.MaxInt)), Dropped: p.GetDropped(),
 		AwaitingRel: c.Count(p.GetAwaitingRel()), Delivered: p.GetDelivered(), Enqueued: p.GetEnqueued(),
 		Created: DecodeTime(p.GetCreatedMs()), Expires: DecodeTime(p.GetExpiresMs()),
 	}

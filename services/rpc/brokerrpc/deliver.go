@@ -8,13 +8,14 @@ import (
 	"github.com/pando-mq/pando/services/rpc"
 )
 
-// DeliverRequest and DeliverResponse are the frames of a deliver channel in plain types.
-type (
-	DeliverRequest  = rpc.Frame[broker.DeliverOpen, broker.Delivery]
-	DeliverResponse = rpc.Frame[rpc.Opened, broker.DeliverAck]
-	// DeliverMux is the client side of the deliver hop towards one kind of service.
-	DeliverMux = rpc.Mux[broker.DeliverOpen, broker.Delivery, broker.DeliverAck]
-)
+// DeliverRequest is a frame of a deliver channel from its opener, in plain types.
+type DeliverRequest = rpc.Frame[broker.DeliverOpen, broker.Delivery]
+
+// DeliverResponse is a frame of a deliver channel to its opener, in plain types.
+type DeliverResponse = rpc.Frame[rpc.Opened, broker.DeliverAck]
+
+// DeliverMux is the client side of the deliver hop towards one kind of service.
+type DeliverMux = rpc.Mux[broker.DeliverOpen, broker.Delivery, broker.DeliverAck]
 
 // DeliverProtocol is the deliver hop without its Dial, which differs by service.
 func DeliverProtocol() rpc.Protocol[broker.DeliverOpen, broker.Delivery, broker.DeliverAck] {

@@ -27,7 +27,7 @@ type Client struct {
 	deliver *brokerrpc.DeliverMux
 }
 
-// NewClient makes a client; it ends with the dialer.
+// NewClient makes a client; it ends with the dialer. A process makes one: each has physical streams of its own.
 func NewClient(d *rpc.Dialer, o Options) *Client {
 	deliver := brokerrpc.DeliverProtocol()
 	deliver.Dial = dialDeliver

@@ -30,7 +30,7 @@ type Client struct {
 	deliver *brokerrpc.DeliverMux
 }
 
-// NewClient makes a client; it ends with the dialer.
+// NewClient makes a client; it ends with the dialer. A process makes one: each has physical streams of its own.
 func NewClient(d *rpc.Dialer, o Options) *Client {
 	publish := protocol()
 	publish.Dial = dialPublish
@@ -143,26 +143,25 @@ func (c *Client) ReadRetained(ctx context.Context, q broker.RetainedQuery, yield
 
 // readPartition reads one partition at its owner. Once something was yielded the next owner is not asked: it would be yielded twice.
 func (c *Client) readPartition(ctx context.Context, p int, q broker.RetainedQuery, yield func([]*broker.Message) error) error {
-	var yielded bool
-	var refused error // by yield
+	var cut error // the end of a call that had yielded something
 	err := c.dialer.Owned(ctx, cluster.RetainedSpace, p, func(owner cluster.Owner) error {
+		var yielded bool
+		var refused error
 		err := c.Node(owner.Node).ReadRetainedPartition(ctx, p, q, func(list []*broker.Message) error {
 			yielded = true
 			refused = yield(list)
 			return refused
 		})
-		if refused != nil {
-			return broker.E(broker.KindCanceled, "read retained", refused)
+		if err == nil || !yielded {
+			return err
 		}
-		if err != nil && yielded && broker.KindOf(err) == broker.KindNotOwner {
-			return broker.E(broker.KindUnavailable, "read retained", err)
+		cut = err
+		if refused == nil && broker.KindOf(err) == broker.KindNotOwner {
+			cut = broker.E(broker.KindUnavailable, "read retained", err)
 		}
-		return err
+		return nil
 	})
-	if refused != nil {
-		return refused
-	}
-	return err
+	return cmp.Or(err, cut)
 }
 
 // NodeClient is one router process: a broker.RouterNode and a broker.RouterAdmin.

@@ -28,7 +28,7 @@ type Client struct {
 	deliver *brokerrpc.DeliverMux
 }
 
-// NewClient makes a client; it ends with the dialer.
+// NewClient makes a client; it ends with the dialer. A process makes one: each has physical streams of its own.
 func NewClient(d *rpc.Dialer, o Options) *Client {
 	session := protocol()
 	session.Dial = dialSession
@@ -117,27 +117,25 @@ func claim(p int, owner cluster.Owner) rpc.Ownership {
 // SnapshotRoutes asks the owner of a session partition. Once something was yielded the next owner is not asked. See broker.RouteSource.
 func (c *Client) SnapshotRoutes(ctx context.Context, q broker.SnapshotQuery, yield func([]broker.RouteDelta) error) (broker.SnapshotInfo, error) {
 	var info broker.SnapshotInfo
-	var refused error // by yield
+	var cut error // the end of a call that had yielded something
 	err := c.dialer.Owned(ctx, cluster.SessionSpace, q.Partition, func(owner cluster.Owner) error {
 		var yielded bool
-		var err error
+		var refused, err error
 		info, err = c.snapshot(ctx, owner, q, func(deltas []broker.RouteDelta) error {
 			yielded = true
 			refused = yield(deltas)
 			return refused
 		})
-		if refused != nil {
-			return broker.E(broker.KindCanceled, "snapshot routes", refused)
+		if err == nil || !yielded {
+			return err
 		}
-		if err != nil && yielded && broker.KindOf(err) == broker.KindNotOwner {
-			return broker.E(broker.KindUnavailable, "snapshot routes", err)
+		cut = err
+		if refused == nil && broker.KindOf(err) == broker.KindNotOwner {
+			cut = broker.E(broker.KindUnavailable, "snapshot routes", err)
 		}
-		return err
+		return nil
 	})
-	if refused != nil {
-		return broker.SnapshotInfo{}, refused
-	}
-	return info, err
+	return info, cmp.Or(err, cut)
 }
 
 func (c *Client) snapshot(ctx context.Context, owner cluster.Owner, q broker.SnapshotQuery, yield func([]broker.RouteDelta) error) (info broker.SnapshotInfo, err error) {
@@ -146,6 +144,7 @@ func (c *Client) snapshot(ctx context.Context, owner cluster.Owner, q broker.Sna
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when yield refuses
 	defer cancel()
+	var refused error
 	err = c.dialer.Call(owner.Node, func(conn grpc.ClientConnInterface) error {
 		stream, err := sessionv1.NewSessionServiceClient(conn).SnapshotRoutes(ctx, &sessionv1.SnapshotRoutesRequest{Query: brokerrpc.EncodeSnapshotQuery(q)})
 		if err != nil {
@@ -154,9 +153,15 @@ func (c *Client) snapshot(ctx context.Context, owner cluster.Owner, q broker.Sna
 		info, err = brokerrpc.ReadSnapshot(func() (*brokerv1.SnapshotRoutesResponse, error) {
 			p, err := stream.Recv()
 			return p.GetPart(), err
-		}, yield)
+		}, func(deltas []broker.RouteDelta) error {
+			refused = yield(deltas)
+			return refused
+		})
 		return err
 	})
+	if refused != nil {
+		return info, refused
+	}
 	return info, err
 }
 

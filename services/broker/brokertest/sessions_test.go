@@ -1,0 +1,25 @@
+package brokertest
+
+import (
+	"testing"
+	"time"
+)
+
+// sessionsHarness is a Sessions that publishes to an Upstream.
+func sessionsHarness(f flaws) func(T) SessionsHarness {
+	return func(t T) SessionsHarness {
+		u := NewUpstream()
+		s := newSessions(SessionsConfig{Router: u, Node: u, HoldLimit: 50 * time.Millisecond}, f)
+		t.Cleanup(s.Close)
+		return SessionsHarness{
+			Sessions: s, Admin: s, Upstream: u, Partition: s.Partition, TopicPartition: func(tenant, name string) int { return hash(tenant, name, 8) },
+			StartGateway: s.StartGateway, StopGateway: s.StopGateway, StartRouter: s.StartRouter, MovePartition: s.MovePartition, HoldLog: s.HoldLog,
+		}
+	}
+}
+
+func TestSessionsFake(t *testing.T) {
+	t.Parallel()
+	open := sessionsHarness(nil)
+	TestSessions(t, func(t *testing.T) SessionsHarness { return open(tested{t}) })
+}
