@@ -77,8 +77,11 @@ func mine[T any](self uint64, local *T) func(cluster.Node) T {
 	}
 }
 
+// Registrar takes the adapters of services.
+type Registrar = grpc.ServiceRegistrar
+
 // Serve adds the server at which the other processes reach this one. register puts the service on it.
-func (s *Service) Serve(in *Incarnation, register func(grpc.ServiceRegistrar)) error {
+func (s *Service) Serve(in *Incarnation, register func(Registrar)) error {
 	server, err := rpc.NewServer(rpc.ServerConfig{Listen: s.Common.Cluster.Listen, TLS: s.Common.rpcTLS()}, rpc.Deps{Log: s.Log, Registerer: in.Metrics})
 	if err != nil {
 		return err

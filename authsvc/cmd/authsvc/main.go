@@ -5,8 +5,6 @@ import (
 	"context"
 	"path/filepath"
 
-	"google.golang.org/grpc"
-
 	"github.com/pando-mq/pando/authsvc"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/broker"
@@ -40,7 +38,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	local.Auth = a
-	err = s.Serve(in, func(reg grpc.ServiceRegistrar) { authrpc.Register(reg, a) })
+	err = s.Serve(in, func(reg boot.Registrar) { authrpc.Register(reg, a) })
 	in.Add("authsvc", a)
 	return err
 }

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-
 	gatewaymqtt "github.com/pando-mq/pando/gateway-mqtt"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/broker"
@@ -61,7 +59,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	local.Gateway = g.edge
-	if err := s.Serve(in, func(reg grpc.ServiceRegistrar) { gatewayrpc.Register(reg, g.edge) }); err != nil {
+	if err := s.Serve(in, func(reg boot.Registrar) { gatewayrpc.Register(reg, g.edge) }); err != nil {
 		return err
 	}
 	in.Add("edge", g.edge)

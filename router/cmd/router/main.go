@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/grpc"
-
 	"github.com/pando-mq/pando/router"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/cluster"
@@ -42,7 +40,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	local.Router = r
-	err = s.Serve(in, func(reg grpc.ServiceRegistrar) { routerrpc.Register(reg, r) })
+	err = s.Serve(in, func(reg boot.Registrar) { routerrpc.Register(reg, r) })
 	in.Add("router", r)
 	in.Check("partitions", func(context.Context) error {
 		if owned, serving := r.Serving(); serving < owned {

@@ -4,8 +4,6 @@ package main
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/rpc/sessionrpc"
@@ -41,7 +39,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	local.Sessions = store
-	err = s.Serve(in, func(reg grpc.ServiceRegistrar) { sessionrpc.Register(reg, store) })
+	err = s.Serve(in, func(reg boot.Registrar) { sessionrpc.Register(reg, store) })
 	in.Add("session-store", store)
 	return err
 }
