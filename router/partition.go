@@ -68,13 +68,6 @@ func (p *partition) serve() {
 	}
 }
 
-// synced reports whether the partition has all its routes.
-func (p *partition) synced() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state != stateSyncing
-}
-
 // accept takes a batch of a stream: routed at once on the caller's goroutine when the partition serves, kept up to the limit while it synchronises.
 func (p *partition) accept(s *publishStream, batch []broker.Publish) error {
 	p.mu.Lock()

@@ -17,8 +17,10 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/crypto/md4"       //nolint:staticcheck // a mac that the seed's tables may name (§6.3)
-	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // as above
+	//lint:ignore SA1019 a mac that the seed's tables may name (§6.3)
+	"golang.org/x/crypto/md4"
+	//lint:ignore SA1019 a mac that the seed's tables may name (§6.3)
+	"golang.org/x/crypto/ripemd160"
 )
 
 // Stored is a password as a table holds it.

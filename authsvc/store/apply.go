@@ -8,8 +8,20 @@ import (
 	"github.com/pando-mq/pando/authsvc/hash"
 )
 
-// meta are the counters that are committed with the changes they count.
-type meta struct{ seq, aclSeq uint64 }
+// meta is what is committed with the changes it describes.
+type meta struct {
+	seq     uint64 // of the last event
+	aclSeq  uint64 // of the last one that makes compiled rules stale
+	fileSeq uint64 // of the last acl_reload
+	file    string // its digest
+	tip     string // Digest of the event seq; "" if that came with a snapshot
+}
+
+const metaColumns = "seq, acl_seq, file_seq, acl_file, tip"
+
+func (m *meta) scan(row scanner) error {
+	return row.Scan(&m.seq, &m.aclSeq, &m.fileSeq, &m.file, &m.tip)
+}
 
 // writes are the prepared statements of the one writing connection.
 type writes struct {
@@ -32,7 +44,8 @@ func (s *Store) prepare(ctx context.Context) error {
 		{s.write, &s.w.aclDel, "DELETE FROM acl WHERE tenant = ? AND id = ?"},
 		{s.write, &s.w.aclIDs, "SELECT id FROM acl WHERE tenant = ? ORDER BY position"},
 		{s.write, &s.w.aclMove, "UPDATE acl SET position = ? WHERE tenant = ? AND id = ?"},
-		{s.write, &s.w.setMeta, "UPDATE meta SET seq = ?, acl_seq = ?"},
+		{s.write, &s.w.setMeta, "UPDATE meta SET seq = ?, acl_seq = ?, file_seq = ?, acl_file = ?, tip = ?"},
+		{s.read, &s.r.empty, "SELECT NOT EXISTS (SELECT 1 FROM users) AND NOT EXISTS (SELECT 1 FROM clients)"},
 		{s.read, &s.r.user, "SELECT name, scheme, hash, salt, superuser, created FROM users WHERE tenant = ? AND name = ?"},
 		{s.read, &s.r.users, "SELECT name, scheme, hash, salt, superuser, created FROM users WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"},
 		{s.read, &s.r.client, "SELECT name, scheme, hash, salt, created FROM clients WHERE tenant = ? AND name = ?"},
@@ -59,12 +72,18 @@ func (s *Store) Apply(ctx context.Context, events ...Event) error {
 		}
 	}
 	return s.change(ctx, func(c *change) error {
+		before := c.seq
 		for i := range events {
 			if err := c.apply(ctx, &events[i]); err != nil {
 				return fmt.Errorf("apply event %d: %w", events[i].Sequence, err)
 			}
 		}
-		return nil
+		if c.seq == before {
+			return nil
+		}
+		var err error
+		c.tip, err = events[len(events)-1].Digest()
+		return err
 	})
 }
 
@@ -88,19 +107,20 @@ func (s *Store) change(ctx context.Context, f func(*change) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
 	c := &change{tx: tx, w: &s.w}
-	if err := tx.QueryRowContext(ctx, "SELECT seq, acl_seq FROM meta").Scan(&c.seq, &c.aclSeq); err != nil {
+	if err := c.scan(tx.QueryRowContext(ctx, "SELECT "+metaColumns+" FROM meta")); err != nil {
 		return classify(err)
 	}
 	if err := f(c); err != nil {
 		return classify(err)
 	}
-	if err := c.exec(ctx, s.w.setMeta, int64(c.seq), int64(c.aclSeq)); err != nil {
+	if err := c.exec(ctx, s.w.setMeta, int64(c.seq), int64(c.aclSeq), int64(c.fileSeq), c.file, c.tip); err != nil {
 		return classify(err)
 	}
 	if err := tx.Commit(); err != nil {
 		return classify(err)
 	}
-	s.publish(c.meta)
+	committed := c.meta
+	s.meta.Store(&committed)
 	return nil
 }
 
@@ -121,7 +141,11 @@ func (c *change) apply(ctx context.Context, e *Event) error {
 		return err
 	}
 	c.seq = e.Sequence
-	if e.Type == ACLPut || e.Type == ACLDel || e.Type == ACLOrder {
+	switch e.Type {
+	case ACLReload:
+		c.fileSeq, c.file = e.Sequence, e.Key
+		c.aclSeq = e.Sequence
+	case ACLPut, ACLDel, ACLOrder:
 		c.aclSeq = e.Sequence
 	}
 	return nil
@@ -147,6 +171,8 @@ func (c *change) put(ctx context.Context, e *Event) error {
 		return c.exec(ctx, c.w.aclDel, e.Tenant, e.Key)
 	case ACLOrder:
 		return c.order(ctx, e.Tenant, e.Order)
+	case ACLReload:
+		return nil
 	}
 	return ErrInvalid
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,7 @@ const (
 	ACLPut    Type = "acl_put"    // Rule; a new one comes last, a replaced one keeps its place
 	ACLDel    Type = "acl_del"    // Key: the rule's ID
 	ACLOrder  Type = "acl_order"  // Order; rules it does not name follow in the order they had
+	ACLReload Type = "acl_reload" // Key: the digest of what the owner reads outside the journal; every replica reads its rule file again
 )
 
 // Bounds of what an event may hold.
@@ -86,6 +89,16 @@ var (
 	ErrCorrupt  = errors.New("database file is damaged")
 	ErrForeign  = errors.New("file is not a users database, or its header is damaged")
 )
+
+// Digest tells this event from every other one of its sequence number.
+func (e Event) Digest() (string, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return "", fmt.Errorf("digest event: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
 
 // Encode returns the event as JSON, after Validate.
 func (e Event) Encode() ([]byte, error) {
@@ -166,7 +179,8 @@ func (e Event) validateFields() error {
 		}
 	}
 	want, ok := map[Type]string{
-		UserPut: "user", ClientPut: "client", ACLPut: "rule", ACLOrder: "order", UserDel: "key", ClientDel: "key", ACLDel: "key",
+		UserPut: "user", ClientPut: "client", ACLPut: "rule", ACLOrder: "order",
+		UserDel: "key", ClientDel: "key", ACLDel: "key", ACLReload: "key",
 	}[e.Type]
 	if !ok {
 		return fmt.Errorf("%w: unknown type %q", ErrInvalid, e.Type)

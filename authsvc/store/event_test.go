@@ -30,6 +30,7 @@ func TestEventEncoding(t *testing.T) {
 			`{"v":1,"seq":7,"type":"acl_put","rule":{"id":"r1","allow":true,"ipaddr":"10.0.0.0/8","username":"$all","clientid":"c","access":2,"topic":"eq a/b"}}`},
 		{store.Event{Type: store.ACLDel, Key: "r1"}, `{"v":1,"seq":7,"type":"acl_del","key":"r1"}`},
 		{store.Event{Type: store.ACLOrder, Order: []string{"r2", "r1"}}, `{"v":1,"seq":7,"type":"acl_order","order":["r2","r1"]}`},
+		{reload("d1"), `{"v":1,"seq":7,"type":"acl_reload","key":"d1"}`},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.event.Type), func(t *testing.T) {

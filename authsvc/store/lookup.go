@@ -15,7 +15,16 @@ import (
 const MaxPage = 1000
 
 // reads are the prepared statements of the reading connections.
-type reads struct{ user, users, client, clients, rules *sql.Stmt }
+type reads struct{ empty, user, users, client, clients, rules *sql.Stmt }
+
+// Empty reports that no tenant has a user or a client id.
+func (s *Store) Empty(ctx context.Context) (bool, error) {
+	var empty bool
+	if err := s.r.empty.QueryRowContext(ctx).Scan(&empty); err != nil {
+		return false, fmt.Errorf("look for users: %w", classify(err))
+	}
+	return empty, nil
+}
 
 // User returns a user, or ErrNotFound.
 func (s *Store) User(ctx context.Context, tenant, name string) (User, error) {

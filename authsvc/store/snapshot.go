@@ -14,16 +14,26 @@ import (
 // snapshotFormat is the format of snapshots: lines of JSON, each ended by a
 // line feed.
 //
-//	{"format":1,"seq":<last event>,"acl_seq":<last event on rules>,"records":<n>}
+//	{"format":1,"seq":<last event>,"acl_seq":<last event on rules>,
+//	 "file_seq":<last acl_reload>,"acl_file":"<its digest>","records":<n>}     in one line
 //	<n events of the types user_put, client_put and acl_put>, in the order of
 //	(tenant, name), (tenant, id), (tenant, place); their seq is 1..n
 //	{"sha256":"<of all bytes before this line>"}
 const snapshotFormat = 1
 
+// SnapshotSequence returns the sequence number of the last event that a
+// snapshot covers, of the header alone. Errors: ErrSnapshot, ErrVersion.
+func SnapshotSequence(snapshot []byte) (uint64, error) {
+	head, _, err := decodeHead(snapshot)
+	return head.Seq, err
+}
+
 type snapshotHead struct {
 	Format  int    `json:"format"`
 	Seq     uint64 `json:"seq"`
 	ACLSeq  uint64 `json:"acl_seq"`
+	FileSeq uint64 `json:"file_seq,omitempty"`
+	ACLFile string `json:"acl_file,omitempty"`
 	Records int    `json:"records"`
 }
 
@@ -48,8 +58,9 @@ func (s *Store) Snapshot(ctx context.Context) ([]byte, error) {
 
 func snapshot(ctx context.Context, tx *sql.Tx) ([]byte, error) {
 	head := snapshotHead{Format: snapshotFormat}
-	err := tx.QueryRowContext(ctx, `SELECT seq, acl_seq, (SELECT count(*) FROM users) + (SELECT count(*) FROM clients) + (SELECT count(*) FROM acl)
-		FROM meta`).Scan(&head.Seq, &head.ACLSeq, &head.Records)
+	err := tx.QueryRowContext(ctx, `SELECT seq, acl_seq, file_seq, acl_file,
+		(SELECT count(*) FROM users) + (SELECT count(*) FROM clients) + (SELECT count(*) FROM acl)
+		FROM meta`).Scan(&head.Seq, &head.ACLSeq, &head.FileSeq, &head.ACLFile, &head.Records)
 	if err != nil {
 		return nil, err
 	}
@@ -139,23 +150,16 @@ func (s *Store) Restore(ctx context.Context, snapshot []byte) error {
 				return fmt.Errorf("restore users database: record %d: %w", i+1, err)
 			}
 		}
-		c.meta = meta{seq: head.Seq, aclSeq: head.ACLSeq}
+		c.meta = meta{seq: head.Seq, aclSeq: head.ACLSeq, fileSeq: head.FileSeq, file: head.ACLFile}
 		return nil
 	})
 }
 
 // decodeSnapshot checks a snapshot from end to end before anything of it is used.
 func decodeSnapshot(b []byte) (snapshotHead, []Event, error) {
-	var head snapshotHead
-	first, rest, ok := bytes.Cut(b, []byte{'\n'})
-	if !ok || json.Unmarshal(first, &head) != nil {
-		return head, nil, fmt.Errorf("%w: no header", ErrSnapshot)
-	}
-	if head.Format != snapshotFormat {
-		return head, nil, fmt.Errorf("%w: snapshot format %d", ErrVersion, head.Format)
-	}
-	if head.Seq > math.MaxInt64 || head.ACLSeq > head.Seq || head.Records < 0 {
-		return head, nil, fmt.Errorf("%w: impossible header", ErrSnapshot)
+	head, rest, err := decodeHead(b)
+	if err != nil {
+		return head, nil, err
 	}
 	body, err := checkSum(b, rest)
 	if err != nil {
@@ -176,6 +180,21 @@ func decodeSnapshot(b []byte) (snapshotHead, []Event, error) {
 		return head, nil, fmt.Errorf("%w: %d records, the header says %d", ErrSnapshot, len(events), head.Records)
 	}
 	return head, events, nil
+}
+
+// decodeHead reads the first line; rest is what follows it.
+func decodeHead(b []byte) (head snapshotHead, rest []byte, err error) {
+	first, rest, ok := bytes.Cut(b, []byte{'\n'})
+	if !ok || json.Unmarshal(first, &head) != nil {
+		return head, nil, fmt.Errorf("%w: no header", ErrSnapshot)
+	}
+	if head.Format != snapshotFormat {
+		return head, nil, fmt.Errorf("%w: snapshot format %d", ErrVersion, head.Format)
+	}
+	if head.Seq > math.MaxInt64 || head.ACLSeq > head.Seq || head.FileSeq > head.ACLSeq || head.Records < 0 {
+		return head, nil, fmt.Errorf("%w: impossible header", ErrSnapshot)
+	}
+	return head, rest, nil
 }
 
 // checkSum verifies the last line against all before it and returns the lines

@@ -130,7 +130,7 @@ func genEvent(t *rapid.T) store.Event {
 	e := store.Event{
 		Tenant: rapid.SampledFrom([]string{"", "acme"}).Draw(t, "tenant"),
 		Type: rapid.SampledFrom([]store.Type{store.UserPut, store.UserPut, store.UserDel, store.ClientPut, store.ClientDel,
-			store.ACLPut, store.ACLPut, store.ACLPut, store.ACLDel, store.ACLOrder}).Draw(t, "type"),
+			store.ACLPut, store.ACLPut, store.ACLPut, store.ACLDel, store.ACLOrder, store.ACLReload}).Draw(t, "type"),
 	}
 	p := rapid.SampledFrom([]hash.Stored{argon, password}).Draw(t, "password")
 	switch e.Type {

@@ -21,7 +21,7 @@ import (
 // What marks a file as ours, in SQLite's own header.
 const (
 	applicationID = 0x50414e44 // "PAND"
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 // readers is how many look-ups run at once.
@@ -29,8 +29,9 @@ const readers = 4
 
 // schema creates the tables. Names compare byte by byte (SQLite's BINARY).
 const schema = `
-CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, acl_seq INTEGER NOT NULL);
-INSERT INTO meta VALUES (1, 0, 0);
+CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, acl_seq INTEGER NOT NULL, file_seq INTEGER NOT NULL,
+	acl_file TEXT NOT NULL, tip TEXT NOT NULL);
+INSERT INTO meta VALUES (1, 0, 0, 0, '', '');
 CREATE TABLE users (tenant TEXT NOT NULL, name TEXT NOT NULL, scheme TEXT NOT NULL, hash TEXT NOT NULL, salt BLOB NOT NULL,
 	superuser INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (tenant, name)) WITHOUT ROWID;
 CREATE TABLE clients (tenant TEXT NOT NULL, name TEXT NOT NULL, scheme TEXT NOT NULL, hash TEXT NOT NULL, salt BLOB NOT NULL,
@@ -47,8 +48,7 @@ type Store struct {
 	w     writes
 	r     reads
 
-	applied atomic.Uint64 // as committed
-	rules   atomic.Uint64 // as committed
+	meta atomic.Pointer[meta] // as committed
 }
 
 // Open opens the projection at path, or makes an empty one. Its directory must
@@ -210,25 +210,34 @@ func tableNames(ctx context.Context, tx *sql.Tx) ([]string, error) {
 // load reads the counters after Open.
 func (s *Store) load(ctx context.Context) error {
 	var m meta
-	if err := s.write.QueryRowContext(ctx, "SELECT seq, acl_seq FROM meta").Scan(&m.seq, &m.aclSeq); err != nil {
+	if err := m.scan(s.write.QueryRowContext(ctx, "SELECT "+metaColumns+" FROM meta")); err != nil {
 		return err
 	}
-	s.publish(m)
+	s.meta.Store(&m)
 	return nil
 }
 
-// publish makes the committed counters visible.
-func (s *Store) publish(m meta) {
-	s.rules.Store(m.aclSeq)
-	s.applied.Store(m.seq)
+// Applied returns the sequence number of the last event applied, 0 if none.
+func (s *Store) Applied() uint64 { return s.meta.Load().seq }
+
+// Tip returns Applied and the Digest of that event; "" if it is not known,
+// because the event came with a snapshot.
+func (s *Store) Tip() (sequence uint64, digest string) {
+	m := s.meta.Load()
+	return m.seq, m.tip
 }
 
-// Applied returns the sequence number of the last event applied, 0 if none.
-func (s *Store) Applied() uint64 { return s.applied.Load() }
-
 // RulesVersion returns the sequence number of the last event that changed an
-// access rule: when it changes, rules compiled from Rules are stale.
-func (s *Store) RulesVersion() uint64 { return s.rules.Load() }
+// access rule or asked for a reload of rule files: when it changes, rules
+// compiled from Rules are stale.
+func (s *Store) RulesVersion() uint64 { return s.meta.Load().aclSeq }
+
+// FileVersion returns the sequence number of the last acl_reload and its
+// digest; 0 if there was none.
+func (s *Store) FileVersion() (sequence uint64, digest string) {
+	m := s.meta.Load()
+	return m.fileSeq, m.file
+}
 
 // Close ends all look-ups and releases the file.
 func (s *Store) Close() error {

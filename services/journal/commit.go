@@ -151,6 +151,9 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
+	if ackBeforeAppend {
+		acknowledge(b)
+	}
 	if err := p.write(ctx, b.rec, kindData, uint32(len(b.dones))); err != nil {
 		return err
 	}
@@ -161,13 +164,19 @@ func (p *partition) commitBatch(ctx context.Context, b *batch) error {
 	p.stats.Events += uint64(len(b.dones))
 	p.mu.Unlock()
 	p.metrics.pending(-b.bytes)
-	for _, done := range b.dones {
+	acknowledge(b)
+	p.recycle(b)
+	return nil
+}
+
+// acknowledge tells each caller once.
+func acknowledge(b *batch) {
+	for i, done := range b.dones {
+		b.dones[i] = nil
 		if done != nil {
 			done(nil)
 		}
 	}
-	p.recycle(b)
-	return nil
 }
 
 // recycle keeps b for reuse unless one large event made it unusually big.
@@ -271,7 +280,7 @@ func (p *partition) grew(bytes int) {
 	p.mu.Lock()
 	p.stats.Batches++
 	p.stats.LastSequence = p.last
-	p.stats.LogBytes += int64(bytes)
+	p.stats.LogBytes += int64(bytes) + recordWeight
 	p.stats.StreamBytes += int64(bytes) + recordOverhead
 	p.mu.Unlock()
 }

@@ -78,13 +78,14 @@ func (s *jetStreams) window(ctx context.Context, name string, from, to uint64) (
 	if err != nil {
 		return window{err: err}
 	}
-	inbox := s.nc.NewInbox()
-	sub, err := s.nc.SubscribeSync(inbox)
+	nc := s.readers[int(s.turn.Add(1))%len(s.readers)]
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
 		return window{err: s.classify(err)}
 	}
 	defer func() { w.err = errors.Join(w.err, s.classify(sub.Unsubscribe())) }()
-	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+name, inbox, req); err != nil {
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+name, inbox, req); err != nil {
 		return window{err: s.classify(err)}
 	}
 	for {

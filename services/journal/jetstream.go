@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,7 +14,7 @@ import (
 // NewJetStream returns a store whose logs are JetStream streams. The connection stays the caller's; it must reconnect for ever
 // (nats.MaxReconnects(-1)), because a closed connection ends every log.
 func NewJetStream(nc *nats.Conn, o Options, d Deps) (Store, error) {
-	s, err := NewJetStreams(nc, o)
+	s, err := NewJetStreams(nc, o, d.Readers...)
 	if err != nil {
 		return nil, err
 	}
@@ -22,18 +23,24 @@ func NewJetStream(nc *nats.Conn, o Options, d Deps) (Store, error) {
 
 // NewJetStreams returns the JetStream streams alone. The stream of the log "SS_3" is SS_3 with the subject pando.journal.SS_3, its
 // snapshots are in SNAP_SS_3.
-func NewJetStreams(nc *nats.Conn, o Options) (Streams, error) {
+//
+// Readers are further connections to the same servers. A server answers the reads of one connection one after the other, so a process that opens many
+// logs at its start reads them faster over several. They stay the caller's, like nc.
+func NewJetStreams(nc *nats.Conn, o Options, readers ...*nats.Conn) (Streams, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("journal on JetStream: %w", err)
 	}
-	return &jetStreams{nc: nc, js: js, opts: o.withDefaults()}, nil
+	return &jetStreams{nc: nc, js: js, opts: o.withDefaults(), readers: append([]*nats.Conn{nc}, readers...)}, nil
 }
 
 type jetStreams struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	opts Options
+
+	readers []*nats.Conn
+	turn    atomic.Uint32 // of the reader that takes the next window
 }
 
 // Error codes that the client has no names for (nats-server, server/errors.json).

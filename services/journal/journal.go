@@ -16,6 +16,7 @@ type Store interface {
 	// Errors: ErrFenced if a newer epoch is in the log, ErrNoLease if owner.Valid said no, *CorruptError if the log holds something
 	// else than was written, otherwise the error of m or of the storage. ctx bounds Open only, not the life of the Log.
 	Open(ctx context.Context, name string, owner Owner, m Machine) (Log, error)
+	Follower
 }
 
 // Owner is who opens a log.
@@ -27,9 +28,10 @@ type Owner struct {
 	Valid func() bool
 }
 
-// Machine is the state that a log rebuilds. Its methods are called by Open only, one at a time.
+// Machine is the state that a log rebuilds. Its methods are called by Open and Follow only, one at a time.
 type Machine interface {
-	// Restore replaces the whole state by a snapshot; an earlier state, half replayed, is thrown away. The machine may keep the slice.
+	// Restore replaces the whole state by a snapshot; an earlier state, half replayed, is thrown away. The machine may keep the slice. Follow
+	// passes nil for the state before the first event.
 	Restore(snapshot []byte) error
 	// Apply applies one event. The slice is part of a larger record: copy what is kept.
 	Apply(event []byte) error
@@ -45,7 +47,7 @@ type Log interface {
 	// pending events, ErrTooLarge, ErrClosed after Close, or the error that ended the log.
 	Append(event []byte, done func(error)) error
 
-	// SnapshotDue reports that the log outgrew max(64 MiB, 2 x last snapshot) or half of its size limit, and no snapshot is under way.
+	// SnapshotDue reports that the log outgrew max(4 MiB, 2 x last snapshot) or half of its size limit, and no snapshot is under way.
 	SnapshotDue() bool
 
 	// Snapshot hands over the state that reflects exactly all events appended so far. It is written in the background as 512 KiB
@@ -76,7 +78,7 @@ type Stats struct {
 	Events        uint64    // durable since Open
 	Batches       uint64    // appended since Open
 	LastSequence  uint64    // stream sequence of the last durable record
-	LogBytes      int64     // appended since the last snapshot
+	LogBytes      int64     // appended since the last snapshot, 1 KiB more for each record: what its replay costs
 	StreamBytes   int64     // in the stream, an estimate between two look-ups
 	MaxBytes      int64     // limit of StreamBytes; alarm at 70 %
 	Snapshotting  bool      // a snapshot is under way, its purge included
@@ -127,13 +129,14 @@ type Options struct {
 	SnapshotMaxBytes int64         // size limit of a snapshot stream, which holds two snapshots at times; default 1 GiB
 	MaxPending       int           // bytes of pending events per log, then ErrFull; default 32 MiB, at most an eighth of MaxBytes
 	MaxRecord        int           // bytes of events gathered into one record; default 256 KiB; one larger event is a record of its own
-	SnapshotAfter    int64         // least size of a log that makes a snapshot due; default 64 MiB
+	SnapshotAfter    int64         // least LogBytes that make a snapshot due; default 4 MiB
 	Timeout          time.Duration // after which the outcome of one request is unknown; default 5 s
 	MaxSpacing       time.Duration // largest pause between two appends of one partition; default 2 ms; negative: none
 }
 
 const (
 	chunkSize      = 512 << 10
+	recordWeight   = 1 << 10 // a record is one message to read; a log of small ones is slow to replay long before it is large
 	defaultMaxSize = 1 << 30
 )
 
@@ -145,7 +148,7 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxPending, 32<<20)
 	o.MaxPending = int(min(int64(o.MaxPending), o.MaxBytes/8))
 	set(&o.MaxRecord, 256<<10)
-	set(&o.SnapshotAfter, 64<<20)
+	set(&o.SnapshotAfter, 4<<20)
 	set(&o.Timeout, 5*time.Second)
 	set(&o.MaxSpacing, 2*time.Millisecond)
 	return o

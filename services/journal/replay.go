@@ -141,7 +141,7 @@ func (r *replay) record(ctx context.Context, seq uint64, b []byte) error {
 	if err := r.number(seq, rec); err != nil {
 		return err
 	}
-	r.sizes = append(r.sizes, position{seq, uint64(len(b))})
+	r.sizes = append(r.sizes, position{seq, uint64(len(b)) + recordWeight})
 	switch {
 	case rec.kind == kindManifest:
 		return r.manifest(ctx, seq, rec)

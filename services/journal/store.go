@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Deps are what the code around a store gives it; each may be nil.
 type Deps struct {
 	Log     *slog.Logger
-	Metrics *Metrics // shared by all logs of the process
+	Metrics *Metrics     // shared by all logs of the process
+	Readers []*nats.Conn // see NewJetStreams; no use for other streams
 }
 
 // New returns a store over streams.

@@ -92,7 +92,6 @@ func wantReason(t *testing.T, h *handler, want transport.Reason) {
 type harness struct {
 	*transport.Listener
 	accepted chan *handler
-	roots    *x509.CertPool
 	kind     transport.Kind
 }
 

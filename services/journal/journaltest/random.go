@@ -11,7 +11,7 @@ import (
 
 // random lets two owners take turns, each time with a higher epoch, while the older one goes on as long as it can, and faults hit both. The
 // model is the list of events that were acknowledged: every one is replayed, once, in the order in which its owner appended it, and before
-// those of later owners.
+// those of later owners. A follower never has anything else than a beginning of that.
 func random(t *testing.T, e *env, seed uint64) {
 	e.opts.SnapshotAfter = 300
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -27,6 +27,7 @@ func random(t *testing.T, e *env, seed uint64) {
 		owners = append(owners, o)
 	}
 	newOwner()
+	follower := e.follow(t, e.Streams)
 	var late []func()
 	for range 150 {
 		o := owners[len(owners)-1]
@@ -74,6 +75,8 @@ func random(t *testing.T, e *env, seed uint64) {
 	}
 	_, m := e.open(t, uint64(len(owners)+1))
 	check(t, owners, m.List)
+	follower.wants(t, m.List...)
+	follower.checkPrefixes(t, m.List)
 }
 
 type owner struct {

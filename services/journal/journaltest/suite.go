@@ -19,7 +19,7 @@ import (
 // called once per subtest and may return the same streams each time: every subtest uses logs of its own.
 func Run(t *testing.T, newStreams func(t *testing.T) journal.Streams) {
 	var logs atomic.Int64
-	for _, c := range slices.Concat(openCases, appendCases, snapshotCases, settleCases, closeCases) {
+	for _, c := range slices.Concat(openCases, appendCases, snapshotCases, settleCases, closeCases, followCases) {
 		t.Run(c.sentence, func(t *testing.T) {
 			t.Parallel()
 			c.run(t, newEnv(t, newStreams(t), fmt.Sprintf("T_%d", logs.Add(1))))

@@ -1,0 +1,224 @@
+package gatewaymqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/pando-mq/pando/gateway-mqtt/packet"
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/edge"
+	"github.com/pando-mq/pando/services/log"
+)
+
+// Deps is what the process provides.
+type Deps struct {
+	Edge   *edge.Edge  // started before the gateway and stopped after it
+	Access Access      // what is known about who is let in
+	Cert   Certificate // for listeners of kind ssl and wss without one of their own
+	// Status answers /status and /mqtt/status on WebSocket listeners with 200 and text if ok, with 503 and text otherwise. nil: nobody answers.
+	Status     func() (text string, ok bool)
+	Log        *slog.Logger // nil: none
+	Registerer Registerer   // nil: no metrics
+}
+
+// Certificate names the PEM files of a server certificate.
+type Certificate struct {
+	CertFile string
+	KeyFile  string
+}
+
+// Gateway is the MQTT gateway of one process incarnation. It implements run.Service. Safe for use by many goroutines.
+type Gateway struct {
+	cfg       Config
+	edge      *edge.Edge
+	count     *edge.Counters
+	log       *slog.Logger
+	metrics   *metrics
+	fresh     packet.Limits // before CONNECT
+	limits    packet.Limits // after it
+	listeners []*listener   // by name
+	encoders  sync.Pool     // of *encoder
+	status    func() (string, bool)
+
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	stopping bool
+}
+
+// New checks the configuration and makes the listeners of it. It opens nothing.
+func New(cfg Config, deps Deps) (*Gateway, error) {
+	if deps.Edge == nil {
+		return nil, errors.New("gateway-mqtt needs Edge")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway-mqtt configuration: %w", err)
+	}
+	if err := cfg.CheckExposure(deps.Access); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, edge: deps.Edge, count: deps.Edge.Counters(), log: deps.Log, status: deps.Status, conns: map[*conn]struct{}{}}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.limits = packet.Limits{MaxPacketSize: int(cfg.MaxPacketSize), MaxUserProperties: cfg.MaxUserProperties, MaxFilters: cfg.MaxSubscribeFilters}
+	g.fresh = g.limits
+	g.fresh.MaxPacketSize = min(g.fresh.MaxPacketSize, preConnect)
+	g.encoders.New = func() any { return newEncoder() }
+	for _, name := range slices.Sorted(maps.Keys(cfg.Listeners)) {
+		if cfg.Listeners[name].Disabled {
+			continue
+		}
+		l, err := newListener(g, name, cfg.Listeners[name], deps.Cert)
+		if err != nil {
+			return nil, err
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	var err error
+	if g.metrics, err = newMetrics(g, deps.Registerer); err != nil {
+		return nil, fmt.Errorf("gateway-mqtt metrics: %w", err)
+	}
+	return g, nil
+}
+
+// Start opens every listener; if one cannot be opened, none is.
+func (g *Gateway) Start(ctx context.Context) error {
+	for i, l := range g.listeners {
+		if err := l.Start(ctx); err != nil {
+			for _, open := range g.listeners[:i] {
+				err = errors.Join(err, open.Close(ctx))
+			}
+			g.metrics.unregister()
+			return err
+		}
+		l.explain()
+	}
+	return nil
+}
+
+// Stop closes the listeners, tells every client that the server shuts down (MQTT 5.0: 0x8B) and waits until all connections are closed. When ctx ends
+// the rest is cut off, and the error is ctx's.
+func (g *Gateway) Stop(ctx context.Context) error {
+	defer g.metrics.unregister()
+	var errs []error
+	for _, l := range g.listeners {
+		errs = append(errs, l.Stop(ctx))
+	}
+	g.farewell(ctx)
+	for _, l := range g.listeners {
+		errs = append(errs, l.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// farewell tells the clients, and makes sure that later ones end by themselves. It returns when all were told, or when ctx ends.
+func (g *Gateway) farewell(ctx context.Context) {
+	g.mu.Lock()
+	g.stopping = true
+	conns := slices.Collect(maps.Keys(g.conns))
+	g.mu.Unlock()
+	var told sync.WaitGroup
+	for _, c := range conns {
+		told.Add(1)
+		if !c.tc.Post(func() { c.shutdown(); told.Done() }) {
+			told.Done()
+		}
+	}
+	done := make(chan struct{})
+	go func() { told.Wait(); close(done) }() // posted functions always run, so it ends
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// add notes a connection; false: the gateway stops.
+func (g *Gateway) add(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.stopping {
+		g.conns[c] = struct{}{}
+	}
+	return !g.stopping
+}
+
+func (g *Gateway) remove(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, c)
+}
+
+// Serving reports whether every listener accepts connections.
+func (g *Gateway) Serving() bool {
+	for _, l := range g.listeners {
+		if !l.Running() {
+			return false
+		}
+	}
+	return true
+}
+
+// Listeners describes the listeners that are not disabled, ordered by name.
+func (g *Gateway) Listeners() []broker.ListenerInfo {
+	out := make([]broker.ListenerInfo, len(g.listeners))
+	for i, l := range g.listeners {
+		out[i] = l.info()
+	}
+	return out
+}
+
+// Addr is the address a listener is bound to; invalid before Start and for unknown names.
+func (g *Gateway) Addr(name string) netip.AddrPort {
+	if l := g.listener(name); l != nil {
+		return l.Addr()
+	}
+	return netip.AddrPort{}
+}
+
+// StopListener closes one listener; its connections stay. KindNotFound: there is none of that name.
+func (g *Gateway) StopListener(ctx context.Context, name string) error {
+	l := g.listener(name)
+	if l == nil {
+		return broker.E(broker.KindNotFound, fmt.Sprintf("stop listener %q", name), nil)
+	}
+	return l.Stop(ctx)
+}
+
+// StartListener opens a listener that StopListener has closed. KindNotFound: there is none of that name.
+func (g *Gateway) StartListener(ctx context.Context, name string) error {
+	l := g.listener(name)
+	if l == nil {
+		return broker.E(broker.KindNotFound, fmt.Sprintf("start listener %q", name), nil)
+	}
+	return l.Start(ctx)
+}
+
+// Reload reads the certificates of all listeners again; new connections use them. A listener whose files are broken keeps the old ones and is named in
+// the error.
+func (g *Gateway) Reload() error {
+	var errs []error
+	for _, l := range g.listeners {
+		errs = append(errs, l.Reload())
+	}
+	return errors.Join(errs...)
+}
+
+func (g *Gateway) listener(name string) *listener {
+	for _, l := range g.listeners {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// defect reports what only a fault of this program can cause.
+func (g *Gateway) defect(what string, err error) {
+	g.log.Error(what, log.KeyError, err)
+}

@@ -1,0 +1,160 @@
+package edgetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pando-mq/pando/services/broker"
+)
+
+// Auth allows everything that is not denied. It can answer late, not at all, or with errors.
+type Auth struct {
+	mu         sync.Mutex
+	generation uint64
+	changed    chan struct{}
+	denied     map[string]bool // action + " " + topic
+	users      map[string]bool // client ids that are refused
+	super      map[string]bool
+	ttl        time.Duration
+	expires    time.Time
+	gate       chan struct{} // while set, Authorize waits for it to be closed
+	err        error
+	questions  [][]string
+}
+
+// NewAuth makes an Auth with generation 1 of its rules.
+func NewAuth() *Auth {
+	return &Auth{generation: 1, changed: make(chan struct{}), denied: map[string]bool{}, users: map[string]bool{}, super: map[string]bool{}}
+}
+
+// Deny denies an action on topics (for subscribing: inner filters), and raises the generation.
+func (a *Auth) Deny(action broker.Action, topics ...string) { a.set(action, true, topics) }
+
+// Allow takes denials back, and raises the generation.
+func (a *Auth) Allow(action broker.Action, topics ...string) { a.set(action, false, topics) }
+
+func (a *Auth) set(action broker.Action, deny bool, topics []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, t := range topics {
+		a.denied[action.String()+" "+t] = deny
+	}
+	a.generation++
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// Refuse makes a client id fail authentication.
+func (a *Auth) Refuse(clientID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[clientID] = true
+}
+
+// Superuser makes a client id one.
+func (a *Auth) Superuser(clientID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.super[clientID] = true
+}
+
+// SetTTL sets how long decisions may be cached.
+func (a *Auth) SetTTL(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ttl = d
+}
+
+// SetExpires sets when the credentials of later connects end.
+func (a *Auth) SetExpires(t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expires = t
+}
+
+// Fail makes every question fail; nil ends that.
+func (a *Auth) Fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = err
+}
+
+// Stall makes Authorize wait until the returned function is called.
+func (a *Auth) Stall() (release func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gate := make(chan struct{})
+	a.gate = gate
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.gate == gate {
+			a.gate = nil
+		}
+		close(gate)
+	}
+}
+
+// Questions is the topics of each call of Authorize.
+func (a *Auth) Questions() [][]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([][]string(nil), a.questions...)
+}
+
+// Authenticate implements broker.Auth.
+func (a *Auth) Authenticate(_ context.Context, c *broker.Credentials) (*broker.Identity, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return nil, a.err
+	}
+	if a.users[c.ClientID] {
+		return nil, broker.E(broker.KindUnauthenticated, "authenticate", nil)
+	}
+	return &broker.Identity{
+		Tenant: c.Tenant, ClientID: c.ClientID, Username: c.Username, Superuser: a.super[c.ClientID], Peer: c.Peer, Protocol: c.Protocol, Version: c.Version,
+		Listener: c.Listener, CertCN: c.CertCN, CertDN: c.CertDN, Expires: a.expires,
+	}, nil
+}
+
+// Authorize implements broker.Auth.
+func (a *Auth) Authorize(ctx context.Context, _ *broker.Identity, action broker.Action, topics []string) ([]broker.Decision, error) {
+	a.mu.Lock()
+	gate := a.gate
+	a.questions = append(a.questions, topics)
+	a.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, broker.E(broker.KindUnavailable, "authorize", ctx.Err())
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return nil, a.err
+	}
+	ds := make([]broker.Decision, len(topics))
+	for i, t := range topics {
+		ds[i] = broker.Decision{Allow: !a.denied[action.String()+" "+t], Generation: a.generation, TTL: a.ttl}
+	}
+	return ds, nil
+}
+
+// WatchRules implements broker.Auth.
+func (a *Auth) WatchRules(ctx context.Context, fn func(uint64)) error {
+	for {
+		a.mu.Lock()
+		generation, changed := a.generation, a.changed
+		a.mu.Unlock()
+		fn(generation)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package edge
+
+import (
+	"strings"
+
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
+)
+
+// mountpoint puts client id and user name into a listener's mount point. They come from the client, so they may not look like anything else than one
+// ordinary level: with "+" as its client id a client would subscribe to everybody's topics, with "a/b" it would sit inside those of "a".
+func mountpoint(pattern string, id *broker.Identity) (string, error) {
+	if pattern == "" {
+		return "", nil
+	}
+	m := pattern
+	for _, v := range [...]struct{ key, value string }{{"%c", id.ClientID}, {"%u", id.Username}} {
+		if !strings.Contains(pattern, v.key) {
+			continue
+		}
+		if v.value == "" || v.value[0] == '$' || strings.ContainsAny(v.value, "+#/%\x00") {
+			return "", broker.E(broker.KindDenied, "client id or user name cannot be part of the mount point", nil)
+		}
+		m = strings.ReplaceAll(m, v.key, v.value)
+	}
+	if err := topic.ValidateName(m); err != nil {
+		return "", broker.E(broker.KindInvalid, "mount point", err)
+	}
+	return m, nil
+}
+
+// delayedPrefix is followed by seconds, a slash and the topic that a message is published to later.
+const delayedPrefix = "$delayed/"
+
+// splitDelayed takes "$delayed/<seconds>/" off: what follows is the topic that counts for the ACL and the mount point.
+func splitDelayed(name string) (prefix, rest string) {
+	after, ok := strings.CutPrefix(name, delayedPrefix)
+	if !ok {
+		return "", name
+	}
+	seconds, rest, ok := strings.Cut(after, "/")
+	if !ok || seconds == "" || rest == "" || strings.Trim(seconds, "0123456789") != "" {
+		return "", name
+	}
+	return name[:len(name)-len(rest)], rest
+}
+
+// checkName checks a topic that is published to against the standard and the limits. mounted is its length with the mount point.
+func (e *Edge) checkName(name string, mounted int) error {
+	if err := topic.ValidateName(name); err != nil {
+		return broker.E(broker.KindInvalid, "topic", err)
+	}
+	return e.checkSize(name, mounted)
+}
+
+// checkSize checks a topic or filter against the configured limits.
+func (e *Edge) checkSize(text string, mounted int) error {
+	switch {
+	case mounted > e.cfg.MaxTopicLength:
+		return broker.E(broker.KindInvalid, "topic too long", nil)
+	case e.cfg.MaxTopicLevels > 0 && topic.Levels(text) > e.cfg.MaxTopicLevels:
+		return broker.E(broker.KindInvalid, "topic has too many levels", nil)
+	}
+	return nil
+}

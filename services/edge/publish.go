@@ -1,0 +1,289 @@
+package edge
+
+import (
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/hook"
+)
+
+// publishing is one publish on its way through the gate.
+//
+//	Publish ─ rate ─ held id? ─ topic ─ ACL ─ mount point ─ message.publish ─ $local ─ room ─ router, or session partition (persistent QoS 2)
+//
+// Each step may answer, and ends it then.
+type publishing struct {
+	msg    *broker.Message
+	id     uint16
+	size   int
+	answer *answer // nil: nobody asks
+	prefix string  // $delayed/<s>/
+	inner  string  // topic without prefix and mount point
+	local  bool    // a $local subscription took it
+}
+
+// Publish handles an incoming message.
+func (c *Conn) Publish(p Publish) {
+	size := p.Msg.Size()
+	q := &publishing{msg: p.Msg, id: p.PacketID, size: size}
+	c.countReceived(p.Msg.QoS)
+	c.throttle(size, c.e.now())
+	if p.Done != nil {
+		q.answer = c.expect(p.Msg.QoS, p.PacketID, size, p.Done)
+	}
+	if c.gate.closed() {
+		c.enter(size, func() { c.publish(q) })
+		return
+	}
+	mine := c.occupy()
+	c.publish(q)
+	c.flushAnswers()
+	c.vacate(mine)
+}
+
+func (c *Conn) countReceived(qos broker.QoS) {
+	c.Stats.RecvMsgs.Add(1)
+	n := &c.e.counters
+	n.Inc(MessagesReceived)
+	switch qos {
+	case 0:
+		n.Inc(MessagesQoS0Received)
+	case 1:
+		n.Inc(MessagesQoS1Received)
+	default:
+		n.Inc(MessagesQoS2Received)
+	}
+}
+
+// publish does the steps up to the ACL.
+func (c *Conn) publish(q *publishing) {
+	m := q.msg
+	if c.phase != phaseOpen || c.e.over() {
+		q.answer.finish(PublishResult{Err: errStopped})
+		return
+	}
+	if m.QoS > 2 {
+		q.answer.finish(PublishResult{Err: broker.E(broker.KindInvalid, "quality of service", nil)})
+		return
+	}
+	if c.holding {
+		c.block()
+		c.parked = func() { c.publish(q) }
+		return
+	}
+	if m.QoS == 2 && c.clean && c.held(q.id) {
+		q.answer.finish(PublishResult{Repeated: true, Matched: true})
+		return
+	}
+	if err := c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)); err != nil {
+		q.answer.finish(PublishResult{Err: err})
+		return
+	}
+	q.prefix, q.inner = splitDelayed(m.Topic)
+	if d, ok := c.cached(broker.ActionPublish, q.inner); ok {
+		c.authorised(q, d.allow, nil)
+		return
+	}
+	c.block()
+	c.ask(broker.ActionPublish, []string{q.inner}, func(ds []broker.Decision, err error) {
+		c.unblock(func() { c.authorised(q, err == nil && ds[0].Allow, err) })
+	})
+}
+
+// held reports whether a QoS 2 packet id of a clean session waits for PUBREL.
+func (c *Conn) held(id uint16) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sess != nil && c.sess.Held(id)
+}
+
+// authorised goes on after the ACL: the message gets its final form, and the hooks see it.
+func (c *Conn) authorised(q *publishing, allow bool, err error) {
+	switch {
+	case err != nil:
+		q.answer.finish(PublishResult{Err: err})
+		return
+	case !allow:
+		c.denied(q)
+		return
+	}
+	m := q.msg
+	now := c.e.now()
+	m.ID = c.e.ids.Next(now)
+	m.Tenant, m.From, m.Username, m.Node = c.id.Tenant, c.id.ClientID, c.id.Username, c.e.deps.NodeName
+	m.Published = now
+	if c.mount != "" {
+		m.Topic = q.prefix + c.mount + q.inner
+	}
+	points := &c.e.hooks.MessagePublish
+	if points.Empty() {
+		c.accepted(q)
+		return
+	}
+	c.block()
+	out, r, ready := points.Run(c.id, m, func(out *broker.Message, r hook.Result) {
+		c.post(func() { c.unblock(func() { c.hooked(q, out, r) }) })
+	})
+	if ready {
+		c.gate.busy = false
+		c.hooked(q, out, r)
+	}
+}
+
+// denied answers a publish that the ACL refused.
+func (c *Conn) denied(q *publishing) {
+	c.e.metrics.deniedAction(broker.ActionPublish)
+	leave := c.e.cfg.ACL.DenyAction == DenyDisconnect
+	q.answer.finish(PublishResult{Err: broker.E(broker.KindDenied, "publish", nil), Disconnect: leave})
+	if leave && q.answer == nil {
+		c.end(KickDenied, KickDenied.String())
+	}
+}
+
+// hooked goes on after message.publish.
+func (c *Conn) hooked(q *publishing, m *broker.Message, r hook.Result) {
+	switch r {
+	case hook.Refused:
+		q.answer.finish(PublishResult{Err: broker.E(broker.KindDenied, "a hook refused", nil)})
+		return
+	case hook.Stopped: // not routed, yet acknowledged
+		if q.msg.QoS == 2 && c.clean && !c.hold2(q) {
+			return
+		}
+		q.answer.finish(PublishResult{})
+		return
+	}
+	if m == nil || c.e.checkName(m.Topic, len(m.Topic)) != nil {
+		q.answer.finish(PublishResult{Err: broker.E(broker.KindInvalid, "a hook left no valid message", nil)})
+		return
+	}
+	if m.QoS != q.msg.QoS { // the exchange with the client goes by what it sent
+		fixed := *m
+		fixed.QoS = q.msg.QoS
+		m = &fixed
+	}
+	q.msg = m
+	c.accepted(q)
+}
+
+// accepted sends a message on its way.
+func (c *Conn) accepted(q *publishing) {
+	if q.msg.QoS == 2 && c.clean && !c.hold2(q) {
+		return
+	}
+	q.local = c.e.dispatchLocal(q.msg)
+	if q.msg.QoS == 2 && !c.clean {
+		c.publishHeld(q)
+		return
+	}
+	c.route(q)
+}
+
+// hold2 takes a QoS 2 packet id of a clean session; false: answered, because too many are held.
+func (c *Conn) hold2(q *publishing) bool {
+	c.mu.Lock()
+	if c.sess == nil {
+		c.mu.Unlock()
+		q.answer.finish(PublishResult{Err: errStopped})
+		return false
+	}
+	_, err := c.sess.Receive2(q.id, c.e.now(), c.e.cfg.Session.MaxAwaitingRel)
+	c.mu.Unlock()
+	if err != nil {
+		c.e.counters.Inc(MessagesQoS2Dropped)
+		q.answer.finish(PublishResult{Err: err})
+		return false
+	}
+	return true
+}
+
+// route passes a message to the routers. When their queue is full QoS 0 is dropped, and anything else waits, with everything behind it.
+func (c *Conn) route(q *publishing) {
+	var done func(broker.PublishAck)
+	if q.answer != nil {
+		done = func(a broker.PublishAck) { q.answer.finish(PublishResult{Matched: a.Matched || q.local}) }
+	}
+	err := c.e.pub.Publish(q.msg, nil, done)
+	switch {
+	case err == nil:
+		return
+	case broker.KindOf(err) != broker.KindBusy:
+		q.answer.finish(PublishResult{Err: err})
+		return
+	}
+	waits := c.holds&holdRoom != 0
+	c.hold(holdRoom, true)
+	if q.msg.QoS == 0 {
+		c.e.dropped(DropPressure, 1)
+		if !waits {
+			c.e.pub.NotifyRoom(func() { c.post(func() { c.hold(holdRoom, false) }) })
+		}
+		return
+	}
+	c.block()
+	c.e.pub.NotifyRoom(func() {
+		c.post(func() {
+			c.hold(holdRoom, false)
+			c.unblock(func() { c.route(q) })
+		})
+	})
+}
+
+// publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1).
+func (c *Conn) publishHeld(q *publishing) {
+	if c.part.full() {
+		c.hold(holdRoom, true)
+		c.block()
+		c.part.room(func() {
+			c.post(func() {
+				c.hold(holdRoom, false)
+				c.unblock(func() { c.publishHeld(q) })
+			})
+		})
+		return
+	}
+	r := c.request(broker.OpPublish2)
+	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
+	c.part.send(r, func(reply *broker.SessionReply) {
+		if reply.Err != nil {
+			if broker.KindOf(reply.Err) == broker.KindQuota {
+				c.e.counters.Inc(MessagesQoS2Dropped)
+			}
+			q.answer.finish(PublishResult{Err: reply.Err})
+			return
+		}
+		q.answer.finish(PublishResult{Matched: true, Repeated: reply.Known})
+	})
+}
+
+// Release handles PUBREL. done is called on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
+// is false for an id that was not held.
+func (c *Conn) Release(packetID uint16, done func(known bool, err error)) {
+	c.enter(0, func() { c.release(packetID, done) })
+}
+
+func (c *Conn) release(packetID uint16, done func(bool, error)) {
+	if c.clean {
+		c.mu.Lock()
+		known := c.sess != nil && c.sess.Release2(packetID)
+		c.mu.Unlock()
+		if !known {
+			c.e.counters.Inc(PacketsPubrelMissed)
+		}
+		c.tell(func() { done(known, nil) })
+		return
+	}
+	if c.part == nil {
+		c.tell(func() { done(false, errStopped) })
+		return
+	}
+	r := c.request(broker.OpRelease)
+	r.PacketID = packetID
+	c.part.send(r, func(reply *broker.SessionReply) {
+		known, err := reply.Known, reply.Err
+		c.post(func() {
+			if !known && err == nil {
+				c.e.counters.Inc(PacketsPubrelMissed)
+			}
+			c.tell(func() { done(known, err) })
+		})
+	})
+}

@@ -1,0 +1,5 @@
+//go:build broken_ack
+
+package journal
+
+const ackBeforeAppend = true
