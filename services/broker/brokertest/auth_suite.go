@@ -18,12 +18,14 @@ type AuthHarness struct {
 	Other      broker.Auth // the other process
 	OtherAdmin broker.AuthAdmin
 
-	Restart   func()                // both processes end and start again, with what is durable
-	Break     func() (heal func())  // Auth cannot reach what it decides with
-	Bar       func(clientID string) // the client id is known, and not let in
-	WriteACL  func(deny string)     // the ACL file denies one topic to everybody, and says nothing else
-	BreakACL  func()                // the ACL file becomes unreadable
-	LoseRules func()                // the source of the rules that Auth watches is lost
+	Restart  func()                // both processes end and start again, with what is durable
+	Break    func() (heal func())  // Auth cannot reach what it decides with
+	Bar      func(clientID string) // the client id is known, and not let in from now on
+	WriteACL func(deny string)     // the ACL file denies one topic to everybody, and says nothing else
+	BreakACL func()                // the ACL file becomes unreadable
+	// NeverDenies says that the implementation has no way to know somebody and not let him in: in place of Bar.
+	NeverDenies bool
+	LoseRules   func() // the source of the rules that Auth watches is lost
 }
 
 // TestAuth checks an implementation of broker.Auth and AuthAdmin. open makes a fresh one for each sentence.
@@ -61,21 +63,33 @@ func (h *authorised) rule(r broker.Rule) broker.Rule {
 	return got
 }
 
-// admitted authenticates somebody.
-func (h *authorised) admitted(c *broker.Credentials) *broker.Identity {
+// admitted waits until somebody is admitted: a change is visible within a second.
+func (h *authorised) admitted(c *broker.Credentials) (id *broker.Identity) {
 	h.t.Helper()
-	id, err := h.Auth.Authenticate(h.t.Context(), c)
-	wantNil(h.t, err)
+	var err error
+	if !poll(patienceOf(h.t), func() bool {
+		id, err = h.Auth.Authenticate(h.t.Context(), c)
+		return err == nil
+	}) {
+		h.t.Fatalf("%s is not admitted: %v", c.Username, err)
+	}
 	if id == nil {
 		h.t.Fatalf("admitted as nobody")
 	}
 	return id
 }
 
-// refused checks that somebody is not admitted.
+// refused waits until somebody is not admitted, and checks why.
 func (h *authorised) refused(c *broker.Credentials, kind broker.Kind) {
 	h.t.Helper()
-	id, err := h.Auth.Authenticate(h.t.Context(), c)
+	var id *broker.Identity
+	var err error
+	if !poll(patienceOf(h.t), func() bool {
+		id, err = h.Auth.Authenticate(h.t.Context(), c)
+		return err != nil
+	}) {
+		h.t.Fatalf("%s is admitted", c.Username)
+	}
 	wantKind(h.t, err, kind)
 	if id != nil {
 		h.t.Errorf("refused, with the identity %+v", id)
@@ -101,10 +115,11 @@ func (h *authorised) allowed(id *broker.Identity, action broker.Action, topics .
 	return list
 }
 
+// want waits until a decision is as it must be.
 func (h *authorised) want(id *broker.Identity, action broker.Action, topic string, want bool) {
 	h.t.Helper()
-	if got := h.allowed(id, action, topic); got[0] != want {
-		h.t.Errorf("%s of %s by %s/%s: %v", action, topic, id.Username, id.ClientID, got[0])
+	if !poll(patienceOf(h.t), func() bool { return h.allowed(id, action, topic)[0] == want }) {
+		h.t.Errorf("%s of %s by %s/%s: %v", action, topic, id.Username, id.ClientID, !want)
 	}
 }
 
@@ -170,8 +185,14 @@ func authSentences() []sentence[*authorised] {
 			h.refused(anonymous, broker.KindUnauthenticated)
 		}},
 		{"KindDenied: known, but not allowed in.", func(t T, h *authorised) {
-			need(t, h.Bar != nil, "Bar")
 			h.put("ann", "secret")
+			h.admitted(credentials("ann", "secret"))
+			if h.NeverDenies { // then nobody is told so, whoever he is
+				h.refused(credentials("ann", "wrong"), broker.KindUnauthenticated)
+				h.refused(credentials("nobody", "secret"), broker.KindUnauthenticated)
+				return
+			}
+			need(t, h.Bar != nil, "Bar")
 			h.Bar("client-ann")
 			h.refused(credentials("ann", "secret"), broker.KindDenied)
 		}},
@@ -194,6 +215,7 @@ func authSentences() []sentence[*authorised] {
 		}},
 		{"the answer has one Decision per topic, in order.", func(t T, h *authorised) {
 			h.rule(broker.Rule{Index: -1, Topic: "no/#", Access: 3})
+			h.want(identity("ann"), broker.ActionPublish, "no/1", false)
 			got := h.allowed(identity("ann"), broker.ActionPublish, "yes", "no/1", "no/2", "no/3")
 			if !got[0] || got[1] || got[2] || got[3] {
 				t.Errorf("decisions %v", got)
@@ -223,8 +245,14 @@ func authSentences() []sentence[*authorised] {
 			if id != nil {
 				t.Errorf("an identity with an error")
 			}
-			_, err = h.Auth.Authorize(overContext(t), identity("ann"), broker.ActionPublish, []string{"a"})
-			wantKind(t, err, broker.KindCanceled)
+			h.rule(broker.Rule{Index: -1, Topic: "no", Access: 3})
+			h.want(identity("ann"), broker.ActionPublish, "no", false)
+			got, err := h.Auth.Authorize(overContext(t), identity("ann"), broker.ActionPublish, []string{"no"})
+			if err != nil { // what needs no waiting may be answered all the same
+				wantKind(t, err, broker.KindCanceled)
+			} else if got[0].Allow {
+				t.Errorf("allowed because nobody waits: %+v", got)
+			}
 		}},
 	}
 }
@@ -273,6 +301,7 @@ func watchSentences() []sentence[*authorised] {
 			before := decide()
 			h.rule(broker.Rule{Index: -1, Topic: "a", Access: 3})
 			eventually(t, func() bool { return w.last() > before.Generation }, "a decision is of an older generation")
+			eventually(t, func() bool { return decide().Generation >= w.last() }, "decisions are of the generation that was told")
 			after := decide()
 			if before.Allow == after.Allow || after.Generation < w.last() {
 				t.Errorf("generation %d: %+v and then %+v", w.last(), before, after)

@@ -29,6 +29,7 @@ func userSentences() []sentence[*authorised] {
 			for _, name := range []string{"cid", "ann", "bob"} {
 				h.put(name, "secret")
 			}
+			eventually(t, func() bool { l, err := h.Admin.Users(t.Context(), "", "", 0); return err == nil && len(l) == 3 }, "all users are listed")
 			names := func(after string, limit int) (list []string) {
 				got, err := h.Admin.Users(t.Context(), "", after, limit)
 				wantNil(t, err)
@@ -121,6 +122,7 @@ func ruleSentences() []sentence[*authorised] {
 			last := h.rule(broker.Rule{Index: -1, Topic: "c", Access: 3})
 			h.rule(broker.Rule{Index: 0, Topic: "a", Access: 1, Allow: true, Username: "u", ClientID: "c", CIDR: "10.0.0.0/8"})
 			h.rule(broker.Rule{Index: 1, Topic: "b", Access: 2})
+			eventually(t, func() bool { l, err := h.Admin.Rules(t.Context()); return err == nil && len(l) == 3 }, "all rules are listed")
 			list, err := h.Admin.Rules(t.Context())
 			wantNil(t, err)
 			var topics []string
