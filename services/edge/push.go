@@ -158,8 +158,11 @@ func (c *Conn) kickEvent(p broker.Push) func() {
 			k.sent = false
 		}
 		code := KickAdmin
-		if p.Reason == KickTakenOver.String() || p.Reason == "flapping" {
+		switch p.Reason {
+		case "conflict", "flapping":
 			code = KickTakenOver
+		case "resync": // the new owner does not know what was sent here (rule R5)
+			code = KickLost
 		}
 		c.end(code, p.Reason)
 		c.settleKick()
