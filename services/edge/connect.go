@@ -40,7 +40,7 @@ type connecting struct {
 func (e *Edge) Connect(dev Device, req *ConnectRequest, done func(ConnectResult)) *Conn {
 	id := identityOf(&req.Credentials)
 	c := &Conn{e: e, dev: dev, number: e.next.Add(1), id: id, resend: req.Resend, connecting: &connecting{req: req, done: done}}
-	c.timer.c = c
+	c.timer.c, c.runner = c, c.run
 	e.stats.addConnection()
 	if id.ClientID == "" {
 		id.ClientID = assignedPrefix + strings.ToLower(rand.Text())

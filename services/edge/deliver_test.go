@@ -270,3 +270,39 @@ func TestNoLocalAndRepeatedDeliveries(t *testing.T) {
 		t.Fatalf("%d duplicates", e.Dropped(edge.DropDuplicate))
 	}
 }
+
+func TestAnswersInAnyOrder(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, req func(string) edge.ConnectRequest) {
+		const n = 150
+		b := edgetest.New(t)
+		e := b.Edge(t, func(c *edge.Config, _ *edge.Deps) { c.Session.MaxInflight = 0 })
+		d, pub := b.Connect(t, e, req("c")), b.Connect(t, e, edgetest.Clean("pub"))
+		granted(t, d.Subscribe(1, "t"))
+		window := n
+		if !req("c").CleanStart {
+			window = 32 // that of the backend's sessions
+		}
+		for round := range 2 {
+			for i := range n {
+				receive(t, pub.Publish("t", fmt.Sprint(i), 1, uint16(i+1)))
+			}
+			for done := round * n; done < (round+1)*n; {
+				got := d.WaitGot(min(done+window, (round+1)*n))
+				d.Do(func(c *edge.Conn) {
+					for i := len(got) - 1; i >= done; i-- {
+						if !c.Ack(got[i].PacketID, broker.AckPuback, false) || c.Ack(got[i].PacketID, broker.AckPuback, false) {
+							t.Errorf("answer to %d", i)
+						}
+					}
+				})
+				done = len(got)
+			}
+		}
+		for i, g := range d.WaitGot(2 * n) {
+			if g.Payload != fmt.Sprint(i%n) {
+				t.Fatalf("delivery %d: %s", i, g.Payload)
+			}
+		}
+	})
+}

@@ -43,7 +43,7 @@ func (c *Conn) submit() {
 	c.mu.Lock()
 	closed := c.closed
 	c.mu.Unlock()
-	if !closed && c.dev.Post(c.run) {
+	if !closed && c.dev.Post(c.runner) {
 		return
 	}
 	c.mu.Lock()
@@ -53,7 +53,7 @@ func (c *Conn) submit() {
 		return
 	}
 	c.mu.Unlock()
-	c.e.tasks.spawn(c.run)
+	c.e.tasks.spawn(c.runner)
 }
 
 // run works off one round of events, and asks for another if there are more.
