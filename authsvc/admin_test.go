@@ -108,18 +108,29 @@ func TestListsShowNoPasswords(t *testing.T) {
 	}
 }
 
-// Two writers of one name: each change is planned on what was there before it.
+// Many writers of one name, who all wait for the same append: each change is planned on what was there before it.
 func TestCreateIsGrantedOnce(t *testing.T) {
 	t.Parallel()
 	s := newSuite(t)
 	a, b := s.start("a", config()), s.start("b", config())
-	s.owner(a, b)
+	owner := s.owner(a, b)
+	must(t, owner.PutUser(t.Context(), broker.User{Name: "zero", Hash: "x", Method: "plain"}))
+	held, release := s.faults.Hold("AU")
+	first := make(chan error, 1)
+	go func() { first <- owner.PutUser(t.Context(), broker.User{Name: "first", Hash: "x", Method: "plain"}) }()
+	<-held
 	results := make(chan error, 20)
 	for i := range cap(results) {
 		go func() {
 			results <- []*node{a, b}[i%2].PutUser(t.Context(), broker.User{Name: "one", Password: broker.Secret(fmt.Sprint(i)), Create: true})
 		}()
 	}
+	s.eventually("all passwords are hashed", func() bool {
+		const computed = "pando_auth_password_computations_total"
+		return values(t, a.metrics)[computed]+values(t, b.metrics)[computed] == float64(cap(results))
+	})
+	release()
+	must(t, <-first)
 	granted := 0
 	for range cap(results) {
 		if err := <-results; err == nil {

@@ -157,7 +157,11 @@ func TestVerifiedCredentialsAreRemembered(t *testing.T) {
 	cfg.Password.CacheTTL = 0
 	without := s.start("b", cfg)
 	must(t, n.PutUser(t.Context(), broker.User{Name: "ann", Password: broker.Secret("old")}))
-	s.knows(without, "ann", "old")
+	s.eventually("both have the user", func() bool {
+		x, _ := n.Users(t.Context(), "", "", 1)
+		y, _ := without.Users(t.Context(), "", "", 1)
+		return len(x) == 1 && len(y) == 1
+	})
 	for at, want := range map[*node]float64{n: 1, without: 5} {
 		before := values(t, at.metrics)["pando_auth_password_computations_total"]
 		for range 5 {
@@ -168,8 +172,9 @@ func TestVerifiedCredentialsAreRemembered(t *testing.T) {
 			t.Errorf("%s: %v computations for 5 logins, want %v", at.dir, got, want)
 		}
 	}
-	must(t, n.PutUser(t.Context(), broker.User{Name: "ann", Password: broker.Secret("new")}))
-	_, err := n.login(t, "c", "ann", "old")
+	owner := s.owner(n, without)
+	must(t, owner.PutUser(t.Context(), broker.User{Name: "ann", Password: broker.Secret("new")}))
+	_, err := owner.login(t, "c", "ann", "old")
 	wantKind(t, err, broker.KindUnauthenticated)
 }
 

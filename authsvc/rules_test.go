@@ -265,6 +265,46 @@ func TestReloadACL(t *testing.T) {
 	})
 }
 
+// Each authsvc reads a file of its own; one of them is broken.
+func TestReloadACLWithOneBrokenFile(t *testing.T) {
+	t.Parallel()
+	s := newSuite(t)
+	nodes := map[*node]string{}
+	for _, id := range []string{"a", "b"} {
+		cfg := config()
+		cfg.ACLFile = s.dir + "/" + id + ".conf"
+		write(t, cfg.ACLFile, `{allow, all, publish, ["one"]}.`)
+		nodes[s.start(id, cfg)] = cfg.ACLFile
+	}
+	var list []*node
+	for n := range nodes {
+		list = append(list, n)
+	}
+	owner := s.owner(list...)
+	rest := other(owner, list[0], list[1])
+	s.eventually("the files are announced", func() bool { return owner.generation(t) > 1 && rest.generation(t) == owner.generation(t) })
+	before := owner.generation(t)
+	write(t, nodes[rest], "not a rule")
+	write(t, nodes[owner], `{allow, all, publish, ["two"]}.`)
+	wantKind(t, rest.ReloadACL(t.Context()), broker.KindInvalid)
+	if g := owner.generation(t); g != before {
+		t.Errorf("a reload that was refused raised the generation from %d to %d", before, g)
+	}
+	must(t, owner.ReloadACL(t.Context()))
+	s.eventually("the generation at both", func() bool { return rest.generation(t) == owner.generation(t) })
+	if !owner.allowed(t, client("c", ""), broker.ActionPublish, "two").Allow {
+		t.Error("the owner did not read its file")
+	}
+	if !rest.allowed(t, client("c", ""), broker.ActionPublish, "one").Allow || values(t, rest.metrics)["pando_auth_failures_total"] != 1 {
+		t.Error("the other one did not keep its rules, or did not count it")
+	}
+	write(t, nodes[rest], `{allow, all, publish, ["two"]}.`)
+	must(t, rest.ReloadACL(t.Context()))
+	if !rest.allowed(t, client("c", ""), broker.ActionPublish, "two").Allow {
+		t.Error("the repaired file was not read")
+	}
+}
+
 // The same file everywhere is no reason for a new generation.
 func TestRestartWithTheSameFileKeepsTheGeneration(t *testing.T) {
 	t.Parallel()

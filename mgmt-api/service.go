@@ -112,6 +112,9 @@ func (s *Server) openREST(ctx context.Context) error {
 		return err
 	}
 	s.addrs.rest = l.Addr()
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		s.deps.Log.Warn("the REST API is open to other machines, and passwords go to it in the clear", log.KeyAddr, l.Addr().String())
+	}
 	s.web = &http.Server{
 		Handler: v2.New(v2.Deps{
 			Fleet: s.fleet, Book: book, Status: s.deps.Status, MaxPage: s.cfg.MaxPageSize, MaxBody: s.cfg.MaxBody, MaxRequests: s.cfg.MaxRequests,

@@ -29,6 +29,7 @@ func (d destination) durable() bool { return d.kind != toGateway }
 const (
 	maxBatchItems = 256
 	maxBatchBytes = 64 << 10
+	windowBytes   = 4 << 20 // sent to one destination by one partition, and not answered
 	openTimeout   = 5 * time.Second
 	retryFloor    = 20 * time.Millisecond
 	retryCeiling  = time.Second
@@ -44,6 +45,7 @@ type sink struct {
 
 	queue   []delivery
 	sent    int
+	under   int64 // bytes sent and not forgotten
 	first   uint64
 	number  uint64 // of the stream: answers of an older one change nothing
 	stream  broker.DeliverStream
@@ -97,7 +99,7 @@ func (d *sink) pump() {
 		return
 	}
 	d.pumping = true
-	for !d.dead && d.stream != nil && d.sent < len(d.queue) {
+	for !d.dead && d.stream != nil && d.sent < len(d.queue) && d.under < windowBytes {
 		stream, batch := d.stream, d.take()
 		d.p.mu.Unlock()
 		_ = stream.Send(batch) // a dead stream is seen by keepOpen
@@ -116,6 +118,7 @@ func (d *sink) take() []broker.Delivery {
 		size += d.queue[d.sent].size
 		d.sent++
 	}
+	d.under += size
 	return batch
 }
 
@@ -171,7 +174,7 @@ func (d *sink) open() (broker.DeliverStream, error) {
 		return nil, err
 	}
 	d.p.mu.Lock()
-	d.stream, d.sent, d.first = stream, 0, 1
+	d.stream, d.sent, d.under, d.first = stream, 0, 0, 1
 	d.p.mu.Unlock()
 	return stream, nil
 }
@@ -220,7 +223,7 @@ func (d *sink) broken() bool {
 	default:
 		d.again()
 	}
-	d.sent, d.first = 0, 1
+	d.sent, d.under, d.first = 0, 0, 1
 	d.opening = !d.dead && len(d.queue) > 0
 	return !d.opening
 }
@@ -244,7 +247,7 @@ func (d *sink) abandon() {
 	for _, x := range d.queue {
 		d.p.r.pending.Add(-x.size)
 	}
-	d.queue, d.sent = nil, 0
+	d.queue, d.sent, d.under = nil, 0, 0
 	if !d.dead {
 		d.dead = true
 		close(d.over)
@@ -297,10 +300,13 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 		d.answer(&d.queue[i], false, flush)
 	}
 	d.trim()
-	stream := d.stream
+	stream, more := d.stream, d.sent < len(d.queue) && !d.pumping
 	d.p.mu.Unlock()
 	for s := range flush {
 		s.flush()
+	}
+	if more { // not from here: a callback may not send on its own stream
+		d.p.r.spawn(d.pump)
 	}
 	if retry && stream != nil {
 		stream.Close()
@@ -342,6 +348,7 @@ func (d *sink) trim() {
 	n := 0
 	for n < d.sent && d.queue[n].answered {
 		d.p.r.pending.Add(-d.queue[n].size)
+		d.under -= d.queue[n].size
 		n++
 	}
 	clear(d.queue[:n])

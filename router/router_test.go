@@ -489,3 +489,69 @@ func TestRoutesAreListedByFilter(t *testing.T) {
 		}
 	})
 }
+
+// A destination that answers slowly is sent no more than a window, and all of it in the end.
+func TestDestinationGetsAWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		w.mustSubscribe(4, "a/b", "")
+		w.sessions.set(w.sessions.hold, 4, true)
+		p := w.publisher(w.gateway("g1"), "a/b")
+		for range 12 {
+			p.mustSend(1, 1, func(m *broker.Message) { m.Payload = make([]byte, 1<<20) })
+		}
+		got := func() uint64 { return uint64(len(w.sessions.part(4).payloads())) }
+		if n := got(); n < 3 || n > 5 {
+			t.Fatalf("%d of 1 MiB each under way, the window is 4 MiB", n)
+		}
+		for got() < 12 {
+			w.sessions.part(4).stream(0).acks([]broker.DeliverAck{{No: got()}})
+			synctest.Wait()
+		}
+		w.sessions.part(4).stream(0).acks([]broker.DeliverAck{{No: 12}})
+		if got := p.acked(); !slices.Equal(got, seqs(1, 12)) {
+			t.Fatalf("acked %v", got)
+		}
+	})
+}
+
+// Routes that lost their members are not counted, and forgotten in the end: filters that nobody uses again do not fill the memory.
+func TestRoutesWithoutMembersAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		o, _ := w.cluster.View().Owner(cluster.SessionSpace, 1)
+		change := func(version uint64, members int) {
+			t.Helper()
+			err := w.router.UpdateRoutes(t.Context(), broker.RouteUpdate{
+				Origin: broker.Origin{Kind: broker.FromSession, Partition: 1, Epoch: o.Epoch},
+				Deltas: []broker.RouteDelta{
+					{Filter: "a/b", Version: version, Members: members}, {Filter: "w/+", Version: version, Members: members},
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		count := func() int64 {
+			s, _ := w.router.RouterStats(t.Context())
+			return s["routes/count"]
+		}
+		change(5, 1)
+		if n := count(); n != 2 {
+			t.Fatalf("%d routes", n)
+		}
+		change(6, 0)
+		if n := count(); n != 0 {
+			t.Fatalf("%d routes without members are counted", n)
+		}
+		change(5, 1) // an older delta that was late
+		if n := count(); n != 0 {
+			t.Fatal("an older delta brought routes back")
+		}
+		time.Sleep(2 * time.Minute)
+		change(4, 1) // nobody remembers them: as good as new
+		if n := count(); n != 2 {
+			t.Fatalf("%d routes: they are remembered for ever", n)
+		}
+	})
+}

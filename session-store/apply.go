@@ -141,6 +141,16 @@ func (e *willDue) apply(st *state) {
 	st.tidy(c)
 }
 
+// knows reports whether there is anything to forget of a gateway incarnation.
+func (st *state) knows(inc uint64) bool {
+	for s := range st.cursors {
+		if s.Kind == broker.FromGateway && s.Incarnation == inc {
+			return true
+		}
+	}
+	return st.attaches[inc] > 0 || st.lanes[laneKey{session: -1, incarnation: inc}] != nil
+}
+
 // apply forgets a gateway incarnation: from now on it is refused.
 func (e *forgotten) apply(st *state) {
 	for s := range st.cursors {

@@ -129,6 +129,7 @@ func (e *reassigned) apply(st *state) {
 func (e *rerouted) apply(st *state) {
 	if x, ok := st.limbo[e.id]; ok {
 		delete(st.limbo, e.id)
+		st.laneBytes -= x.msg.Size()
 		st.enqueue(x.msg, &x.share)
 	}
 }

@@ -17,10 +17,9 @@ type Config struct {
 
 // StoreConfig is the section `store`.
 type StoreConfig struct {
-	Listen         string        `yaml:"listen" default:"127.0.0.1:9702" doc:"Where routers, gateways and management reach the session-store."`
 	MaxPending     session.Bytes `yaml:"max_pending" default:"8MB" doc:"Bytes of records that one partition may have on their way to its log; above it requests and deliveries wait."`
 	MaxWaiting     session.Bytes `yaml:"max_waiting" default:"32MB" doc:"Bytes of requests and deliveries of one partition that wait for room in its log; above it their streams end and are opened again later."`
-	MaxOutbox      session.Bytes `yaml:"max_outbox" default:"64MB" doc:"Bytes of QoS 2 publishes of one partition that wait for the routers; above it new ones are refused."`
+	MaxOutbox      session.Bytes `yaml:"max_outbox" default:"64MB" doc:"Bytes of QoS 2 publishes of one partition that wait for the routers, above which new ones are refused; and of shared messages that wait for members elsewhere, above which routers are held back."`
 	SharedStrategy string        `yaml:"shared_strategy" default:"random" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"How the member of a shared subscription is chosen; connected members come first."`
 	FlappingTime   time.Duration `yaml:"flapping_time" default:"1s" doc:"Two take-overs of one client id within this time make the later connection wait."`
 	FlappingDelay  time.Duration `yaml:"flapping_delay" default:"1s" doc:"How long it waits for its CONNACK."`
@@ -35,7 +34,7 @@ func Strategies() []string {
 func DefaultConfig() Config {
 	return Config{
 		Store: StoreConfig{
-			Listen: "127.0.0.1:9702", MaxPending: 8 << 20, MaxWaiting: 32 << 20, MaxOutbox: 64 << 20, SharedStrategy: StrategyRandom,
+			MaxPending: 8 << 20, MaxWaiting: 32 << 20, MaxOutbox: 64 << 20, SharedStrategy: StrategyRandom,
 			FlappingTime: time.Second, FlappingDelay: time.Second,
 		},
 		Session: session.DefaultConfig(),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/journal"
@@ -193,21 +194,15 @@ func (d *deliverStream) deliver(x *broker.Delivery) {
 	}
 	plan := p.plan(d, x)
 	now := p.now()
-	if len(plan.refs)+len(plan.copies) > 0 {
-		e := &delivered{
-			at: now.UnixMilli(), sourced: true, source: x.Source, seq: x.Seq, topic: d.open.Topic, epoch: d.open.TopicEpoch,
-			msg: x.Msg, refs: plan.refs, copies: plan.copies,
-		}
-		if err := p.write(e); errors.Is(err, journal.ErrTooLarge) {
-			p.s.metrics.dropped.WithLabelValues("too_large").Inc() // it can never be recorded, and must not stop what comes behind it
-		} else if err != nil {
+	switch {
+	case len(plan.copies) > 0 && x.Msg.QoS > 0 && p.st.laneBytes > int(p.s.cfg.MaxOutbox):
+		d.end(broker.E(broker.KindBusy, "too many copies wait for members of shared groups elsewhere", nil))
+		return
+	case len(plan.refs)+len(plan.copies) > 0:
+		if !d.record(x, &plan, now) {
 			return
-		} else {
-			e.apply(p.st)
-			p.remembered(e, x)
-			p.follow()
 		}
-	} else if (x.Msg.QoS > 0 || plan.result != broker.OK) && !p.own.claim.Valid() {
+	case (x.Msg.QoS > 0 || plan.result != broker.OK) && !p.own.claim.Valid():
 		d.end(broker.E(broker.KindUnavailable, "the ownership of the partition is not certain now", nil)) // rule N6: nothing fences this answer
 		return
 	}
@@ -216,6 +211,26 @@ func (d *deliverStream) deliver(x *broker.Delivery) {
 	}
 	p.cursors[x.Source] = x.Seq
 	d.result(plan.result)
+}
+
+// record writes down what a delivery leads to, whatever the fan-out in one record. It reports false if the partition is at its end.
+func (d *deliverStream) record(x *broker.Delivery, plan *plan, now time.Time) bool {
+	p := d.p
+	e := &delivered{
+		at: now.UnixMilli(), sourced: true, source: x.Source, seq: x.Seq, topic: d.open.Topic, epoch: d.open.TopicEpoch,
+		msg: x.Msg, refs: plan.refs, copies: plan.copies,
+	}
+	switch err := p.write(e); {
+	case errors.Is(err, journal.ErrTooLarge):
+		p.s.metrics.dropped.WithLabelValues("too_large").Inc() // it can never be recorded, and must not stop what comes behind it
+		return true
+	case err != nil:
+		return false
+	}
+	e.apply(p.st)
+	p.remembered(e, x)
+	p.follow()
+	return true
 }
 
 // match lists the sessions with an ordinary subscription whose filter matches, in the order of their records. The slice is good until the next call.

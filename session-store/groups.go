@@ -17,14 +17,6 @@ type group struct {
 	sticky *client
 }
 
-// members lists those a message may go to: the connected ones, all if none is.
-func (g *group) members() []*client {
-	if len(g.on) > 0 {
-		return g.on
-	}
-	return g.off
-}
-
 func shareKey(tenant string, p topic.Parsed) route.Key {
 	return route.Key{Tenant: tenant, Filter: p.Filter, Group: p.Group}
 }

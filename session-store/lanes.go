@@ -44,6 +44,7 @@ func (st *state) assign(k laneKey, share broker.Share, m *broker.Message) uint64
 		st.lanes[k] = q
 	}
 	q.last++
+	st.laneBytes += m.Size()
 	q.entries = append(q.entries, laneEntry{seq: q.last, share: share, msg: m})
 	if st.to != nil {
 		st.to.lanes = append(st.to.lanes, k)
@@ -62,6 +63,7 @@ func (st *state) unassign(k laneKey, seq uint64) (laneEntry, bool) {
 		return laneEntry{}, false
 	}
 	e := q.entries[i]
+	st.laneBytes -= e.msg.Size()
 	q.entries = slices.Delete(q.entries, i, i+1)
 	return e, true
 }
@@ -81,6 +83,9 @@ func (st *state) taken(k laneKey, upTo uint64) {
 	if ok {
 		n++
 	}
+	for i := range q.entries[:n] {
+		st.laneBytes -= q.entries[i].msg.Size()
+	}
 	clear(q.entries[:n])
 	if q.entries = q.entries[n:]; len(q.entries) == 0 {
 		q.entries = nil
@@ -90,6 +95,7 @@ func (st *state) taken(k laneKey, upTo uint64) {
 // wait puts a copy into limbo.
 func (st *state) wait(share broker.Share, m *broker.Message) {
 	st.limboID++
+	st.laneBytes += m.Size()
 	st.limbo[st.limboID] = limboCopy{share: share, msg: m}
 	if st.to != nil {
 		st.to.limbo = append(st.to.limbo, st.limboID)

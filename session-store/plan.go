@@ -68,7 +68,11 @@ func (p *partition) planShare(out *plan, m *broker.Message, s broker.ShareCopy) 
 	case toMember:
 		c := p.st.numbers[to.ref.client]
 		out.add(c, to.ref.grant)
-	default:
+	case toLane:
+		if m.QoS == 0 && p.st.laneBytes > int(p.s.cfg.MaxOutbox) {
+			p.s.metrics.dropped.WithLabelValues("shared_full").Inc()
+			break
+		}
 		out.copies = append(out.copies, copyTo{to: to, share: s.Share})
 	}
 	return true

@@ -160,9 +160,15 @@ func TestR1OutboxPerTopicPartition(t *testing.T) {
 			t.Fatalf("outbox after the acks: %v", stats)
 		}
 		w.fail()
+		g.open()
+		d.announce()
+		d.must(d.publish2(6, a, "5"))
 		settleLong()
 		w.router.set(func(r *router) {
-			if len(r.got) != 5 {
+			if r.stale != 0 {
+				t.Fatalf("%d streams with a number of an older owner (rule N4)", r.stale)
+			}
+			if len(r.got) != 6 {
 				t.Fatalf("%d publishes after the next fail-over, want nothing sent again", len(r.got))
 			}
 		})
@@ -225,7 +231,7 @@ func TestR4PacketIDs(t *testing.T) {
 		w.want("after the first answer", g.take(), "publish a=2 qos1 id4")
 		w.fail()
 		g.open()
-		d = g.connect("c", options{expiry: persistent.expiry, window: 2})
+		g.connect("c", options{expiry: persistent.expiry, window: 2})
 		w.want("the next owner, the next connection", onlyPublishes(g.take()), "publish a=1 qos1 id3 dup", "publish a=2 qos1 id4 dup")
 	})
 }

@@ -131,6 +131,7 @@ func (d *snapshotReader) queues() {
 			e := laneEntry{seq: d.rising(&before, q.last), share: broker.Share{Group: d.text(), Filter: d.text()}}
 			e.msg = d.messageRef()
 			q.entries = append(q.entries, e)
+			d.st.laneBytes += e.msg.Size()
 		}
 		d.st.lanes[k] = q
 	}
@@ -138,6 +139,7 @@ func (d *snapshotReader) queues() {
 		id := d.uvarint()
 		x := limboCopy{share: broker.Share{Group: d.text(), Filter: d.text()}}
 		x.msg = d.messageRef()
+		d.st.laneBytes += x.msg.Size()
 		if id == 0 || id > d.st.limboID {
 			d.fail()
 		}

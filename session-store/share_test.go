@@ -217,6 +217,31 @@ func TestR7SessionThatEnds(t *testing.T) {
 	})
 }
 
+// Copies for members that cannot be reached are bounded: the router is held back, and nothing is lost.
+func TestCopiesElsewhereAreBounded(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		g := w.gateway("g1")
+		d := g.connect(in(1, 0), persistent)
+		d.subscribe("$share/g/s", 1)
+		w.tier.setRefuse(true)
+		s := w.home()
+		n := 0
+		for ; n < 100 && s.stream.Err() == nil; n++ {
+			s.send(message("s", fmt.Sprint(n), 1), copyFor(at(1, 1, 1)))
+			settle()
+		}
+		w.wantKind("stream", s.stream.Err(), broker.KindBusy)
+		w.tier.setRefuse(false)
+		settleLong()
+		s = w.home()
+		s.seq = uint64(n) - 1
+		s.must(message("s", fmt.Sprint(n-1), 1), copyFor(at(1, 1, 1)))
+		if got := g.take(); len(got) != n || n > 10 {
+			t.Fatalf("%d copies, %d pushes: %v", n, len(got), got)
+		}
+	}, func(c *sessionstore.Config) { c.Store.MaxOutbox = 1000 })
+}
+
 func TestQoS0CopyReachesAMember(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		g := w.gateway("g1")

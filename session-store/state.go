@@ -28,10 +28,11 @@ type state struct {
 	limboID  uint64                   // of the newest of them
 
 	// derived
-	numbers  map[uint64]*client
-	index    map[string]*topic.Index[*client, struct{}] // by tenant: inner filters of ordinary subscriptions
-	groups   map[route.Key]*group
-	outBytes int // of the outbox
+	numbers   map[uint64]*client
+	index     map[string]*topic.Index[*client, struct{}] // by tenant: inner filters of ordinary subscriptions
+	groups    map[route.Key]*group
+	outBytes  int // of the outbox
+	laneBytes int // of lanes and limbo
 
 	// to is told what a live change leads to; nil while replaying.
 	to *aftermath

@@ -170,5 +170,7 @@ func (p *partition) forget(inc uint64) {
 	delete(p.softIDs, inc)
 	delete(p.goneGateways, inc)
 	delete(p.lanes, laneKey{session: -1, incarnation: inc})
-	p.commit(&forgotten{inc: inc})
+	if p.st.knows(inc) {
+		p.commit(&forgotten{inc: inc})
+	}
 }

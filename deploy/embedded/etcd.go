@@ -8,11 +8,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 )
 
@@ -21,6 +22,8 @@ type Etcd struct {
 	server *embed.Etcd
 	client *clientv3.Client
 	socket string // directory of the unix sockets, "" with ports
+
+	closing atomic.Bool
 }
 
 // EtcdConfig says how a member runs. Without Client and Peer it is alone and opens no port.
@@ -63,6 +66,13 @@ func StartEtcd(ctx context.Context, c EtcdConfig) (*Etcd, error) {
 		e.Close()
 		return nil, fmt.Errorf("etcd in %s: %w", c.Dir, err)
 	}
+	e.client, err = clientv3.New(clientv3.Config{
+		Endpoints: []string{cfg.AdvertiseClientUrls[0].String()}, DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("client of etcd in %s: %w", c.Dir, err)
+	}
 	return e, nil
 }
 
@@ -72,17 +82,13 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 	if cfg.Name == "" {
 		cfg.Name = "pando"
 	}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(c.Log, "etcd")))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newCore(c.Log, &e.closing)))
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, "10000"
 	cfg.QuotaBackendBytes = 1 << 30
-	alone := c.Peer == ""
-	if alone {
-		dir, err := os.MkdirTemp("", "pando-etcd-")
-		if err != nil {
+	if c.Peer == "" {
+		if err := e.alone(&c); err != nil {
 			return nil, err
 		}
-		e.socket = dir
-		c.Peer, c.Client = "unix://"+filepath.Join(dir, "p"), "unix://"+filepath.Join(dir, "c")
 		cfg.TickMs, cfg.ElectionMs = 10, 100
 	}
 	peer, err := url.Parse(c.Peer)
@@ -102,19 +108,39 @@ func (e *Etcd) config(c EtcdConfig) (*embed.Config, error) {
 	return cfg, nil
 }
 
-// Client is a client inside the process: no connection, no port. It is closed with the member.
-func (e *Etcd) Client() *clientv3.Client {
-	if e.client == nil {
-		e.client = v3client.New(e.server.Server)
+// maxSocket is the longest path that a unix socket may have everywhere.
+const maxSocket = 100
+
+// alone gives a lone member addresses that only this machine's processes of this user reach: sockets beside its data, or in the temporary directory if that
+// path is too long.
+func (e *Etcd) alone(c *EtcdConfig) error {
+	dir, err := filepath.Abs(c.Dir + ".sock")
+	if err != nil {
+		return err
 	}
-	return e.client
+	if len(filepath.Join(dir, "c")) > maxSocket || runtime.GOOS == "windows" {
+		if dir, err = os.MkdirTemp("", "pando-etcd-"); err != nil {
+			return err
+		}
+	}
+	e.socket = dir
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		return err
+	}
+	c.Peer, c.Client = "unix://"+filepath.ToSlash(filepath.Join(dir, "p")), "unix://"+filepath.ToSlash(filepath.Join(dir, "c"))
+	return nil
 }
+
+// Client is a client of this member: over its unix socket when it is alone, so that nothing is open to the network. It is an ordinary client, because
+// services/cluster keeps lease streams of its own, which etcd's in-process adapter does not have. It is closed with the member.
+func (e *Etcd) Client() *clientv3.Client { return e.client }
 
 // Err gives what ends the member by itself.
 func (e *Etcd) Err() <-chan error { return e.server.Err() }
 
 // Close stops the member and waits for it.
 func (e *Etcd) Close() {
+	e.closing.Store(true)
 	if e.client != nil {
 		_ = e.client.Close()
 	}

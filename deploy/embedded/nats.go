@@ -47,7 +47,7 @@ func StartNATS(ctx context.Context, c NATSConfig) (*NATS, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s.SetLoggerV2(logger{log.With(slog.String("component", "nats"))}, false, false, false)
+	s.SetLoggerV2(logger{log}, false, false, false)
 	go s.Start()
 	n := &NATS{server: s}
 	if c.Start == 0 {
@@ -123,6 +123,6 @@ type logger struct{ log *slog.Logger }
 func (l logger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l logger) Warnf(format string, v ...any)   { l.log.Info(fmt.Sprintf(format, v...)) }
 func (l logger) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l logger) Errorf(format string, v ...any)  { l.log.Warn(fmt.Sprintf(format, v...)) } // such as a server that is not there yet
 func (l logger) Debugf(string, ...any)           {}
 func (l logger) Tracef(string, ...any)           {}

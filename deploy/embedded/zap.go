@@ -3,44 +3,47 @@ package embedded
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
 )
 
-// core hands etcd's log lines to slog, one level lower: what etcd calls info is of interest only when one looks for it.
+// core hands etcd's log lines to slog, one level lower and its warnings two: what etcd calls info or warns about at each start is of interest only when one
+// looks for it.
 type core struct {
-	log *slog.Logger
+	log     *slog.Logger
+	closing *atomic.Bool // everything is of interest to nobody from here on: etcd reports each listener that it closes as an error
 }
 
-func newCore(log *slog.Logger, component string) zapcore.Core {
+func newCore(log *slog.Logger, closing *atomic.Bool) zapcore.Core {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return core{log.With(slog.String("component", component))}
+	return core{log, closing}
 }
 
+// noise is what etcd calls an error and is none: on a first start there is no storage version yet to update.
+const noise = "failed to update storage version"
+
 // level maps zap's levels.
-func level(l zapcore.Level) slog.Level {
-	switch {
-	case l >= zapcore.ErrorLevel:
-		return slog.LevelError
-	case l == zapcore.WarnLevel:
-		return slog.LevelInfo
+func (c core) level(l zapcore.Level) slog.Level {
+	if l >= zapcore.ErrorLevel && !c.closing.Load() {
+		return slog.LevelWarn
 	}
 	return slog.LevelDebug
 }
 
 // Enabled implements zapcore.Core.
-func (c core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), level(l)) }
+func (c core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), c.level(l)) }
 
 // With implements zapcore.Core.
 func (c core) With(fields []zapcore.Field) zapcore.Core {
-	return core{slog.New(c.log.Handler().WithAttrs(attrs(fields)))}
+	return core{slog.New(c.log.Handler().WithAttrs(attrs(fields))), c.closing}
 }
 
 // Check implements zapcore.Core.
 func (c core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.Enabled(e.Level) && e.Message != noise {
 		return ce.AddCore(e, c)
 	}
 	return ce
@@ -48,7 +51,7 @@ func (c core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedE
 
 // Write implements zapcore.Core.
 func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.LogAttrs(context.Background(), level(e.Level), e.Message, attrs(fields)...)
+	c.log.LogAttrs(context.Background(), c.level(e.Level), e.Message, attrs(fields)...)
 	return nil
 }
 

@@ -12,6 +12,9 @@ import (
 	"github.com/pando-mq/pando/services/ops"
 )
 
+// DefaultDataDir is data_dir where nobody says otherwise.
+const DefaultDataDir = "./data"
+
 // Common are the sections that every process reads.
 type Common struct {
 	Node       NodeConfig    `yaml:"node"`
@@ -32,8 +35,8 @@ type NodeConfig struct {
 // ClusterConfig is the section `cluster`.
 type ClusterConfig struct {
 	Name      string     `yaml:"name" default:"pando" doc:"Name of the cluster. Processes of different names never see one another, also on the same etcd and NATS."`
-	Listen    string     `yaml:"listen" doc:"Address for the other services of the cluster (gRPC), host:port. Empty: the service's own port on loopback; the all-in-one process opens none."`
-	Advertise string     `yaml:"advertise" doc:"Address under which the other services reach this one. Default: cluster.listen."`
+	Listen    string     `yaml:"listen" default:"127.0.0.1" doc:"Where this process listens for the other services of the cluster (gRPC): host, with the service's own port, or host:port. The all-in-one process opens none."`
+	Advertise string     `yaml:"advertise" doc:"Address under which the other services reach this one: host, or host:port. Default: cluster.listen, or the host's name when that is every address."`
 	Etcd      EtcdConfig `yaml:"etcd"`
 	NATS      NATSConfig `yaml:"nats"`
 	TLS       TLSConfig  `yaml:"tls"`
@@ -88,8 +91,8 @@ type LimitsConfig struct {
 
 // Validate checks what one key alone cannot show.
 func (c *Common) Validate() error {
-	if c.PortOffset < 0 || c.PortOffset > 45000 {
-		return config.Invalid("port_offset", "found %d, expected 0 to 45000", c.PortOffset)
+	if c.PortOffset < 0 || c.PortOffset > MaxPortOffset {
+		return config.Invalid("port_offset", "found %d, expected 0 to %d", c.PortOffset, MaxPortOffset)
 	}
 	if c.DataDir == "" {
 		return config.Invalid("data_dir", "must not be empty")

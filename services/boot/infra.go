@@ -30,7 +30,14 @@ type Infra struct {
 	Journal  journal.Store
 	Bus      bus.Bus
 	Replicas int // of the streams
+
+	readers []*nats.Conn
 }
+
+const (
+	readers   = 2                // connections that read logs beside the first: a server reads for one connection on one core
+	soleLease = 30 * time.Second // nobody takes over from a process that is alone, so a slow disk must not cost it its leases
+)
 
 // Connect reaches the etcd and NATS servers that the configuration names, trying until ctx ends.
 func Connect(ctx context.Context, c *Common, log *slog.Logger, metrics Registerer) (*Infra, error) {
@@ -45,13 +52,8 @@ func Connect(ctx context.Context, c *Common, log *slog.Logger, metrics Registere
 	if err != nil {
 		return nil, fmt.Errorf("etcd client: %w", err)
 	}
-	conn, err := connectNATS(ctx, c, log)
+	in, err := Open(ctx, c, Deps{Etcd: etcd, Dial: func() (*nats.Conn, error) { return connectNATS(ctx, c, log) }, Log: log, Metrics: metrics})
 	if err != nil {
-		return nil, errors.Join(err, etcd.Close())
-	}
-	in, err := Open(ctx, c, Deps{Etcd: etcd, NATS: conn, Log: log, Metrics: metrics})
-	if err != nil {
-		conn.Close()
 		return nil, errors.Join(err, etcd.Close())
 	}
 	return in, nil
@@ -102,38 +104,80 @@ func NATSOptions(c *Common, log *slog.Logger) []nats.Option {
 // Deps of Open: connections that somebody made.
 type Deps struct {
 	Etcd    *clientv3.Client
-	NATS    *nats.Conn
-	Sole    bool // no other process of this cluster can be alive (all-in-one)
+	Dial    func() (*nats.Conn, error) // connects to NATS, with NATSOptions
+	Sole    bool                       // no other process of this cluster can be alive (all-in-one)
 	Log     *slog.Logger
 	Metrics Registerer
 }
 
-// Open makes the registry, the journal store and the event bus on top of the connections, which are closed by Close with them.
+// Open makes the registry, the journal store and the event bus. Close closes them, with the connections.
 func Open(ctx context.Context, c *Common, d Deps) (*Infra, error) {
-	in := &Infra{Common: c, Log: d.Log, Metrics: d.Metrics, Etcd: d.Etcd, NATS: d.NATS}
-	var err error
-	if in.Replicas, err = replicas(ctx, c, d.NATS); err != nil {
+	in := &Infra{Common: c, Log: d.Log, Metrics: d.Metrics, Etcd: d.Etcd}
+	if err := in.dial(d.Dial); err != nil {
 		return nil, err
+	}
+	if err := in.open(ctx, d); err != nil {
+		in.hangUp()
+		return nil, err
+	}
+	return in, nil
+}
+
+// dial opens the connections to NATS.
+func (in *Infra) dial(dial func() (*nats.Conn, error)) error {
+	for range 1 + readers {
+		conn, err := dial()
+		if err != nil {
+			in.hangUp()
+			return err
+		}
+		if in.NATS == nil {
+			in.NATS = conn
+		} else {
+			in.readers = append(in.readers, conn)
+		}
+	}
+	return nil
+}
+
+// hangUp closes the connections to NATS.
+func (in *Infra) hangUp() {
+	for _, conn := range in.readers {
+		conn.Close()
+	}
+	if in.NATS != nil {
+		in.NATS.Close()
+	}
+}
+
+func (in *Infra) open(ctx context.Context, d Deps) (err error) {
+	c := in.Common
+	if in.Replicas, err = replicas(ctx, c, in.NATS); err != nil {
+		return err
 	}
 	meta := cluster.DefaultMeta()
 	meta.Replicas = in.Replicas
+	ttl := c.Cluster.LeaseTTL
+	if d.Sole {
+		ttl = max(ttl, soleLease)
+	}
 	in.Cluster, err = cluster.New(ctx, d.Etcd, cluster.Options{
-		Name: c.Cluster.Name, TTL: c.Cluster.LeaseTTL, Sole: d.Sole, Bootstrap: meta, Log: d.Log, Registerer: d.Metrics,
+		Name: c.Cluster.Name, TTL: ttl, Sole: d.Sole, Bootstrap: meta, Log: d.Log, Registerer: d.Metrics,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("join cluster %q: %w", c.Cluster.Name, err)
+		return fmt.Errorf("join cluster %q: %w", c.Cluster.Name, err)
 	}
-	in.Journal, err = journal.NewJetStream(d.NATS, journal.Options{
+	in.Journal, err = journal.NewJetStream(in.NATS, journal.Options{
 		Level: journal.Level(c.Journal.Durability), Replicas: in.Cluster.Meta().Replicas, MaxBytes: c.Journal.MaxBytes,
-	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics)})
+	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics), Readers: in.readers})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open journal: %w", err), in.Cluster.Close())
+		return errors.Join(fmt.Errorf("open journal: %w", err), in.Cluster.Close())
 	}
-	in.Bus, err = bus.NewNATS(d.NATS, c.Cluster.Name, bus.Options{})
+	in.Bus, err = bus.NewNATS(in.NATS, c.Cluster.Name, bus.Options{})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open event bus: %w", err), in.Cluster.Close())
+		return errors.Join(fmt.Errorf("open event bus: %w", err), in.Cluster.Close())
 	}
-	return in, nil
+	return nil
 }
 
 // replicas is what the configuration says, or three, or as many as there are JetStream servers.
@@ -171,8 +215,11 @@ func (in *Infra) Durability() string {
 // Close leaves the cluster and closes the connections.
 func (in *Infra) Close() error {
 	err := errors.Join(in.Bus.Close(), in.Cluster.Close())
-	in.NATS.Close()
-	return errors.Join(err, in.Etcd.Close())
+	in.hangUp()
+	if e := in.Etcd.Close(); !errors.Is(e, context.Canceled) { // the client's own context, which a client without a connection returns
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // ServiceTLS is the mutual TLS configuration between the services, nil when it is off.

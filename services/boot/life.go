@@ -8,37 +8,33 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/services/cluster"
-	"github.com/pando-mq/pando/services/run"
 )
 
-// Incarnation is one life of the services of a process: the members they stand on, and what runs on them.
-type Incarnation struct {
-	Members  []cluster.Member
-	Services []Named // started in order, stopped in reverse
-	Fence    func()  // called first when a lease is lost: connections are dropped at once; nil: nothing to drop
-}
-
-// Named is a service with its name for logs.
-type Named struct {
-	Name string
-	run.Service
-}
-
-// Life keeps incarnations alive: when a member's lease is lost, everything of this life ends and the next one begins. It is a run.Service.
+// Life keeps the services of a process alive: when a member's lease is lost, or a service fails, everything of this incarnation ends and the next one
+// begins, in the same process. It is a run.Service.
 type Life struct {
-	Build       func(ctx context.Context) (*Incarnation, error) // registers members and makes services; it starts nothing
+	// Build registers members and makes services, with the methods of the Incarnation; it starts nothing. What it registered is left if it fails.
+	Build       func(ctx context.Context, in *Incarnation) error
 	Log         *slog.Logger
+	Metrics     Registerer    // where the incarnations' metrics appear; nil: nowhere
 	StopTimeout time.Duration // how long one service may take to stop; 0: 10 s
 
 	mu      sync.Mutex
-	current *Incarnation
+	current *Incarnation // nil between two lives
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
+// errBetween is why a process is not ready between two lives.
+var errBetween = errors.New("starting as a new incarnation")
+
 // Start begins the first life and returns when its services are started.
 func (l *Life) Start(ctx context.Context) error {
 	in, err := l.begin(ctx)
+	for errors.Is(err, errOver) && ctx.Err() == nil { // a lease lost while starting is no reason to give up
+		l.Log.Warn("starting again as a new incarnation", slog.Any("reason", err))
+		in, err = l.begin(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,109 +51,109 @@ func (l *Life) Start(ctx context.Context) error {
 func (l *Life) Stop(ctx context.Context) error {
 	l.cancel()
 	<-l.done
+	in := l.swap(nil)
+	if in == nil {
+		return nil
+	}
+	in.announceDrain(ctx, l.Log)
+	return l.end(ctx, in)
+}
+
+// Ready returns why the present life cannot serve, nil if it can. It is an ops.Check.
+func (l *Life) Ready(ctx context.Context) error {
 	l.mu.Lock()
 	in := l.current
 	l.mu.Unlock()
 	if in == nil {
-		return nil
+		return errBetween
 	}
-	return l.end(ctx, in, true)
+	return in.ready(ctx)
+}
+
+// Current is the present life, nil between two.
+func (l *Life) Current() *Incarnation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current
+}
+
+func (l *Life) swap(in *Incarnation) (old *Incarnation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, l.current = l.current, in
+	return old
 }
 
 // begin builds and starts one life.
 func (l *Life) begin(ctx context.Context) (*Incarnation, error) {
-	in, err := l.Build(ctx)
+	in := &Incarnation{Metrics: newScope(l.Metrics)}
+	err := l.Build(ctx, in)
+	if err == nil {
+		err = in.start(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, l.end(ctx, in))
 	}
-	for i, s := range in.Services {
-		if err := s.Start(ctx); err != nil {
-			started := *in
-			started.Services = in.Services[:i]
-			return nil, errors.Join(err, l.end(context.WithoutCancel(ctx), &started, false))
-		}
-	}
-	l.mu.Lock()
-	l.current = in
-	l.mu.Unlock()
+	l.swap(in)
 	return in, nil
 }
 
-// keep waits for the loss of a lease and begins again.
+// keep waits for the end of a life and begins the next one.
 func (l *Life) keep(ctx context.Context, in *Incarnation) {
-	for {
-		lost, stop := firstLost(in.Members)
-		select {
-		case <-ctx.Done():
-			stop()
+	for in != nil {
+		why, ok := in.wait(ctx, in.services)
+		if !ok {
 			return
-		case <-lost:
-			stop()
 		}
-		l.Log.Warn("lease lost: starting again as a new incarnation")
-		if in.Fence != nil {
-			in.Fence()
+		l.Log.Warn("starting again as a new incarnation", slog.Any("reason", why))
+		l.swap(nil)
+		in.fence()
+		if err := l.end(ctx, in); err != nil && !errors.Is(err, cluster.ErrLost) {
+			l.Log.Warn("the old incarnation did not end cleanly", slog.Any("error", err))
 		}
-		if err := l.end(ctx, in, false); err != nil {
-			l.Log.Warn("ending the old incarnation", slog.Any("error", err))
+		in = l.again(ctx)
+	}
+}
+
+// again begins until it succeeds or ctx ends, which gives nil.
+func (l *Life) again(ctx context.Context) *Incarnation {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
+		in, err := l.begin(ctx)
+		if err == nil {
+			return in
 		}
-		l.mu.Lock()
-		l.current = nil
-		l.mu.Unlock()
-		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
-			next, err := l.begin(ctx)
-			if err == nil {
-				in = next
-				break
-			}
-			l.Log.Warn("starting again", slog.Any("error", err))
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
-			}
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.Log.Warn("the new incarnation did not start, trying again", slog.Any("error", err))
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil
 		}
 	}
 }
 
-// end stops services in reverse order and leaves the cluster.
-func (l *Life) end(ctx context.Context, in *Incarnation, graceful bool) error {
+// end stops what was started, in reverse order, and leaves the cluster. Each step has its own time, also when ctx has ended.
+func (l *Life) end(ctx context.Context, in *Incarnation) error {
 	limit := l.StopTimeout
 	if limit == 0 {
 		limit = 10 * time.Second
 	}
 	var errs []error
-	stop := func(fn func(context.Context) error) {
+	step := func(fn func(context.Context) error) {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 		errs = append(errs, fn(c))
 	}
-	for i := len(in.Services) - 1; i >= 0; i-- {
-		stop(in.Services[i].Stop)
+	for i := in.started - 1; i >= 0; i-- {
+		step(in.services[i].Stop)
 	}
-	for i := len(in.Members) - 1; i >= 0; i-- {
-		stop(in.Members[i].Leave)
+	for i := len(in.members) - 1; i >= 0; i-- {
+		step(in.members[i].Leave)
 	}
-	err := errors.Join(errs...)
-	if !graceful && errors.Is(err, cluster.ErrLost) {
-		return nil
-	}
-	return err
-}
-
-// firstLost is closed when any member is lost. stop ends the waiting.
-func firstLost(members []cluster.Member) (<-chan struct{}, func()) {
-	lost, quit := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	var wg sync.WaitGroup
-	for _, m := range members {
-		wg.Go(func() {
-			select {
-			case <-m.Lost():
-				once.Do(func() { close(lost) })
-			case <-quit:
-			}
-		})
-	}
-	return lost, func() { close(quit); wg.Wait() }
+	in.Metrics.close()
+	return errors.Join(errs...)
 }

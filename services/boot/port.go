@@ -6,6 +6,19 @@ import (
 	"strconv"
 )
 
+// Ports on which the services listen for one another and for operators, before the offset.
+const (
+	PortMgmt         = 9700
+	PortRouter       = 9701
+	PortSessionStore = 9702
+	PortAuth         = 9703
+	PortGateway      = 9704
+	PortOps          = 9880
+)
+
+// MaxPortOffset is the largest port_offset.
+const MaxPortOffset = 45000
+
 // Offset adds n to the port of "host:port", as port_offset asks: a sum above 65535 has 50000 subtracted. Port 0, which the system chooses, stays 0.
 func Offset(addr string, n int) (string, error) {
 	host, port, err := net.SplitHostPort(addr)

@@ -47,7 +47,7 @@ type Log interface {
 	// pending events, ErrTooLarge, ErrClosed after Close, or the error that ended the log.
 	Append(event []byte, done func(error)) error
 
-	// SnapshotDue reports that the log outgrew max(16 MiB, 2 x last snapshot) or half of its size limit, and no snapshot is under way.
+	// SnapshotDue reports that the log outgrew max(4 MiB, 2 x last snapshot) or half of its size limit, and no snapshot is under way.
 	SnapshotDue() bool
 
 	// Snapshot hands over the state that reflects exactly all events appended so far. It is written in the background as 512 KiB
@@ -129,7 +129,7 @@ type Options struct {
 	SnapshotMaxBytes int64         // size limit of a snapshot stream, which holds two snapshots at times; default 1 GiB
 	MaxPending       int           // bytes of pending events per log, then ErrFull; default 32 MiB, at most an eighth of MaxBytes
 	MaxRecord        int           // bytes of events gathered into one record; default 256 KiB; one larger event is a record of its own
-	SnapshotAfter    int64         // least LogBytes that make a snapshot due; default 16 MiB
+	SnapshotAfter    int64         // least LogBytes that make a snapshot due; default 4 MiB
 	Timeout          time.Duration // after which the outcome of one request is unknown; default 5 s
 	MaxSpacing       time.Duration // largest pause between two appends of one partition; default 2 ms; negative: none
 }
@@ -148,7 +148,7 @@ func (o Options) withDefaults() Options {
 	set(&o.MaxPending, 32<<20)
 	o.MaxPending = int(min(int64(o.MaxPending), o.MaxBytes/8))
 	set(&o.MaxRecord, 256<<10)
-	set(&o.SnapshotAfter, 16<<20)
+	set(&o.SnapshotAfter, 4<<20)
 	set(&o.Timeout, 5*time.Second)
 	set(&o.MaxSpacing, 2*time.Millisecond)
 	return o

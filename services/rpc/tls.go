@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 )
 
 // pair is a certificate and its key, read again when one of the files has changed.
@@ -14,30 +13,35 @@ type pair struct {
 	certFile, keyFile string
 
 	mu      sync.Mutex
-	stamp   [2]time.Time
+	seen    [2]os.FileInfo // of the files that current was read from
 	current *tls.Certificate
 }
 
 func (p *pair) certificate() (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var stamp [2]time.Time
+	var now [2]os.FileInfo
 	for i, name := range []string{p.certFile, p.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
 			return p.orOld(err)
 		}
-		stamp[i] = info.ModTime()
+		now[i] = info
 	}
-	if p.current != nil && stamp == p.stamp {
+	if p.current != nil && same(p.seen[0], now[0]) && same(p.seen[1], now[1]) {
 		return p.current, nil
 	}
 	c, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
 	if err != nil {
 		return p.orOld(err)
 	}
-	p.current, p.stamp = &c, stamp
+	p.current, p.seen = &c, now
 	return p.current, nil
+}
+
+// same reports whether a file was neither replaced nor written to. Times alone are too coarse.
+func same(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // orOld keeps the last good pair while the files are being replaced. Called with the lock held.

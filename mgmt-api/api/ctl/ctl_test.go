@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"suite": func(ts *testscript.TestScript, neg bool, args []string) { change(ts, args) },
 			"code":  code,
+			"ctl":   inProcess,
 		},
 	})
 }
@@ -98,7 +99,6 @@ func setup(env *testscript.Env) error {
 	})
 	env.Values["world"] = w
 	env.Setenv("SERVER", s.GRPCAddr().String())
-	env.Setenv("TZ", "UTC")
 	return nil
 }
 
@@ -157,19 +157,46 @@ func change(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// code is the command `code N pandoctl ARG...`: it runs the program and wants that exit code.
+// inProcess is the command `ctl ARG...`: without a process of its own, which costs much with the race detector. `exec pandoctl` has one.
+func inProcess(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("use code N ctl ARG...")
+	}
+	if got := once(ts, args); got != 0 {
+		ts.Fatalf("exit code %d", got)
+	}
+}
+
+// once runs the program as run.Main does.
+func once(ts *testscript.TestScript, args []string) int {
+	getenv := func(name string) string {
+		if name == "PANDO_DATA_DIR" && ts.Getenv(name) == "" {
+			return ts.MkAbs("data") // the working directory is the script's only in a process of its own
+		}
+		return ts.Getenv(name)
+	}
+	err := ctl.Run(context.Background(), ctl.Streams{In: strings.NewReader(""), Out: ts.Stdout(), Err: ts.Stderr(), Getenv: getenv}, args)
+	if err != nil {
+		fmt.Fprintf(ts.Stderr(), "pandoctl: %v\n", err)
+	}
+	return run.Code(err)
+}
+
+// code is the command `code N ctl ARG...` or `code N exec pandoctl ARG...`: it wants that exit code.
 func code(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: code N COMMAND ARG...")
+		ts.Fatalf("usage: code N ctl ARG...")
 	}
-	err := ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit interface{ ExitCode() int }
-	if e, ok := err.(interface{ ExitCode() int }); ok {
-		exit = e
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%v", err)
+	var got int
+	if args[1] == "exec" {
+		err := ts.Exec(args[2], args[3:]...)
+		if e, ok := err.(interface{ ExitCode() int }); ok {
+			got = e.ExitCode()
+		} else if err != nil {
+			ts.Fatalf("%v", err)
+		}
+	} else {
+		got = once(ts, args[2:])
 	}
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])

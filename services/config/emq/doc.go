@@ -32,15 +32,14 @@
 //	mqtt.session.expiry_interval        session.expiry_interval
 //	mqtt.session.ignore_loop_deliver    session.ignore_loop_deliver
 //	mqtt.mqueue.type                    session.queue.type
-//	mqtt.mqueue.priority                session.queue.priority, a list of "topic=priority"
+//	mqtt.mqueue.priority                session.queue.priority, a mapping from topic to priority
 //	mqtt.mqueue.max_length              session.queue.max_length
 //	mqtt.mqueue.low_watermark           session.queue.low_watermark
 //	mqtt.mqueue.high_watermark          session.queue.high_watermark
 //	mqtt.mqueue.store_qos0              session.queue.store_qos0
 //	listener.<kind>.<name>              mqtt.listeners.<listener>.kind and .bind
 //	  .max_clients .mountpoint          the same name
-//	  .proxy_protocol .proxy_protocol_timeout .peer_cert_as_username
-//	  .send_timeout .recbuf .sndbuf .nodelay .handshake_timeout
+//	  .peer_cert_as_username .send_timeout .recbuf .sndbuf .nodelay .handshake_timeout
 //	  .proxy_address_header .proxy_port_header
 //	  .rate_limit = burst,rate          .rate_limit (a rate) and .rate_burst (a size)
 //	  .access.<n>                       .access, a list in the order of the numbers

@@ -65,7 +65,7 @@ func mqttTable() []Entry {
 		note(runtimeDoes, "mqtt.conn.force_gc_count"),
 		note("statistics are always kept, see ops.listen for /metrics", "mqtt.client.enable_stats", "mqtt.session.{enable_stats,collect_interval}"),
 		later("the $SYS topics", "mqtt.broker.sys_interval"),
-		note("routing is sharded by topic without a pool, see router.listen", "mqtt.pubsub.{pool_size,async,by_clientid}"),
+		note("routing is sharded by topic without a pool, see router.max_pending_bytes", "mqtt.pubsub.{pool_size,async,by_clientid}"),
 		later("node bridges", "mqtt.bridge.{max_queue_len,ping_down_interval}"),
 		special("mqtt.plugins.{etc_dir,loaded_file}", "", (*conversion).pluginPlace),
 		later("shared subscription strategies", "broker.{shared_subscription_strategy,shared_dispatch_ack_enabled}"),

@@ -104,13 +104,16 @@ func words(value string) (any, error) {
 // priorities reads "topic/1=10,topic/2=8".
 func priorities(value string) (any, error) {
 	list, _ := words(value)
+	out := make(map[string]any)
 	for _, item := range list.([]string) {
 		i := strings.LastIndexByte(item, '=')
-		if n, err := strconv.Atoi(strings.TrimSpace(item[i+1:])); i < 1 || err != nil || n < 0 || n > 255 {
+		n, err := strconv.Atoi(strings.TrimSpace(item[i+1:]))
+		if i < 1 || err != nil || n < 0 || n > 255 {
 			return nil, errors.New("topic=priority pairs with commas, priorities 0 to 255")
 		}
+		out[strings.TrimSpace(item[:i])] = n
 	}
-	return list, nil
+	return out, nil
 }
 
 // versions reads "tlsv1.2,tlsv1.1,tlsv1" to "1.2", "1.1", "1.0".

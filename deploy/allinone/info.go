@@ -1,0 +1,130 @@
+package allinone
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Info is what a running process tells about itself: to people at its start, and to `pando status` through a file in the data directory.
+type Info struct {
+	PID         int
+	Node        string
+	Version     string
+	Started     time.Time
+	DataDir     string
+	Durability  string
+	Files       []string // configuration files that were read
+	Ops         string   // host:port of the admin port
+	REST        string   // host:port of the REST API; "": none
+	Listeners   []Listener
+	CAFile      string // of the certificate made at the first start; "": every TLS listener has one of its own
+	Fingerprint string // SHA-256 of that authority
+	Once        int    // lines that were told once, such as a first password; they are where the process wrote its standard output
+}
+
+// Listener is one listener of the gateway.
+type Listener struct {
+	Name string
+	Kind string // tcp, ssl, ws, wss
+	Addr string // host:port, as bound
+	Path string // of the WebSocket
+}
+
+const infoFile = "pando.run.json"
+
+// ReadInfo reads what the process that uses the data directory told when it was ready. fs.ErrNotExist: it is not there, or not ready yet.
+func ReadInfo(dataDir string) (Info, error) {
+	var i Info
+	text, err := os.ReadFile(filepath.Join(dataDir, infoFile))
+	if err == nil {
+		err = json.Unmarshal(text, &i)
+	}
+	return i, err
+}
+
+// write puts the file in place at once.
+func (i Info) write() error {
+	text, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(i.DataDir, infoFile)
+	if err := os.WriteFile(name+".new", append(text, '\n'), 0o640); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// remove takes the file away; none is no error.
+func (i Info) remove() error {
+	err := os.Remove(filepath.Join(i.DataDir, infoFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+var kindTitles = map[string]string{"tcp": "MQTT", "ssl": "MQTT over TLS", "ws": "WebSocket", "wss": "WebSocket over TLS"}
+
+// url is how a client names the listener.
+func (l Listener) url() string {
+	if l.Kind == "ws" || l.Kind == "wss" {
+		return l.Kind + "://" + l.Addr + l.Path
+	}
+	return l.Addr
+}
+
+// Tell writes what listens where, in about a dozen lines.
+func (i Info) Tell(w io.Writer) {
+	fmt.Fprintf(w, "Pando %s, node %s, process %d. Durability: %s. Everything it keeps is in %s\n", i.Version, i.Node, i.PID, i.Durability, i.DataDir)
+	for _, f := range i.Files {
+		fmt.Fprintf(w, "Configuration: %s\n", f)
+	}
+	row := func(title, text string) { fmt.Fprintf(w, "  %-20s %s\n", title, text) }
+	for _, l := range i.Listeners {
+		row(kindTitles[l.Kind], l.url())
+	}
+	if i.REST != "" {
+		row("REST", "http://"+i.REST+"/api/v2/   and /status")
+	}
+	row("Operations", "http://"+i.Ops+"/metrics   and /healthz, /readyz, /debug/pprof/")
+	if i.Fingerprint != "" {
+		row("CA of the TLS ports", i.CAFile)
+		row("  its SHA-256", i.Fingerprint)
+	}
+}
+
+// Next writes what to type next.
+func (i Info) Next(w io.Writer) {
+	for n, l := range i.Listeners {
+		if l.Kind == "ssl" && i.CAFile != "" {
+			fmt.Fprintf(w, "Listen:  mosquitto_sub -h localhost -p %s --cafile %s -t 'hello/#' -v\n", port(l.Addr), i.CAFile)
+			break
+		}
+		if l.Kind == "tcp" && n == len(i.Listeners)-1 {
+			fmt.Fprintf(w, "Listen:  mosquitto_sub -p %s -t 'hello/#' -v\n", port(l.Addr))
+		}
+	}
+	for _, l := range i.Listeners {
+		if l.Kind == "tcp" {
+			fmt.Fprintf(w, "Publish: mosquitto_pub -p %s -t hello/world -m hi -q 1\n", port(l.Addr))
+			break
+		}
+	}
+	fmt.Fprintf(w, "Look:    pandoctl --data-dir %s clients list\n", i.DataDir)
+}
+
+func port(addr string) string {
+	_, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return p
+}

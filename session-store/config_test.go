@@ -1,0 +1,50 @@
+package sessionstore_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-mq/pando/services/config"
+	"github.com/pando-mq/pando/services/session"
+	sessionstore "github.com/pando-mq/pando/session-store"
+)
+
+// sections is the configuration as a session-store's process holds it.
+type sections struct {
+	Store   sessionstore.StoreConfig `yaml:"store" doc:"The session-stores."`
+	Session session.Config           `yaml:"session" doc:"Sessions."`
+}
+
+// The default tags say what DefaultConfig says, and both what config.golden.yaml says. UPDATE_GOLDEN=1 writes it.
+func TestDefaultsAreTheTags(t *testing.T) {
+	t.Parallel()
+	d := sessionstore.DefaultConfig()
+	got, want := sections{}, sections{Store: d.Store, Session: d.Session}
+	loaded, err := config.Load(&got, config.Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-code +tags\n%s", diff)
+	}
+	var text strings.Builder
+	if err := loaded.Print(&text); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "config.golden.yaml"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(page), text.String()); diff != "" {
+		t.Errorf("%s: -file +loaded\n%s", golden, diff)
+	}
+}
