@@ -200,6 +200,9 @@ func (c *Conn) attachAnswered(a *broker.AttachReply, err error) {
 func (c *Conn) begin(a *broker.AttachReply) {
 	req := c.connecting.req
 	c.mu.Lock()
+	if a.Present { // an existing session goes on at its partition, also when it is to end with this connection (expiry 0)
+		c.clean = false
+	}
 	if c.clean {
 		c.sess = session.New(c.e.set, c.id.ClientID, c.e.now())
 		c.sess.Attach(c.e.set.Window(req.ReceiveMax), c.e.now())
