@@ -140,6 +140,9 @@ func (c *Conn) attach(will *broker.Will) {
 		if reply.Err == nil && reply.Attach != nil {
 			c.mu.Lock()
 			c.epoch, c.attached = reply.Attach.Epoch, true
+			if reply.Attach.Present { // an existing session goes on at its partition, also when it ends with this connection (expiry 0)
+				c.clean = false
+			}
 			c.mu.Unlock()
 			c.part.attached(c, c.key(), reply.Attach.Epoch)
 		}
@@ -200,9 +203,6 @@ func (c *Conn) attachAnswered(a *broker.AttachReply, err error) {
 func (c *Conn) begin(a *broker.AttachReply) {
 	req := c.connecting.req
 	c.mu.Lock()
-	if a.Present { // an existing session goes on at its partition, also when it is to end with this connection (expiry 0)
-		c.clean = false
-	}
 	if c.clean {
 		c.sess = session.New(c.e.set, c.id.ClientID, c.e.now())
 		c.sess.Attach(c.e.set.Window(req.ReceiveMax), c.e.now())
