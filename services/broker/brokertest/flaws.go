@@ -54,6 +54,7 @@ const (
 	attachDurable        = "a persistent Attach is answered when durable"
 	inflightTable        = "what the gateway knows to be under way is not pushed again"
 	settledPush          = "held publishes are told to go on"
+	settledAtOnce        = "the answer to the kick lets held publishes go on"
 	willDropped          = "a normal disconnect drops the will"
 	sessionExpiry        = "a session expires"
 	dupFlag              = "what is sent again says so"

@@ -63,6 +63,7 @@ var mutants = map[string][]mutant{
 		{attachDurable, "For a persistent or will-carrying client it is sent when the record is durable, for others under a valid lease (rule N12)."},
 		{inflightTable, "Inflight is what the gateway knows of the pushes under way on this live connection (rule R5)."},
 		{settledPush, "HoldPublishes: an older connection elsewhere is being ended; hold this client's publishes until a Push with Op PushSettled"},
+		{settledAtOnce, "HoldPublishes: an older connection elsewhere is being ended; hold this client's publishes until a Push with Op PushSettled"},
 		{willDropped, "DropWill: DISCONNECT with reason 0x00 was read, or CONNACK was never sent"},
 		{sessionExpiry, "how long the session outlives the connection"},
 		{dupFlag, "Dup: what was under way is sent again on the next connection"},
