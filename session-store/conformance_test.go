@@ -3,6 +3,7 @@ package sessionstore_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,27 +16,38 @@ import (
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/journal"
 	"github.com/pando-mq/pando/services/journal/journaltest"
+	"github.com/pando-mq/pando/services/rpc"
+	"github.com/pando-mq/pando/services/rpc/sessionrpc"
 )
 
-// TestConformance runs the suite of the contract on a session-store in a cluster in memory. A partition moves when the lease of the store is lost and the
-// next store starts.
+// TestConformance runs the suite of the contract on a session-store in a cluster in memory, called directly and over gRPC. A partition moves when the lease of
+// the store is lost and the next store starts.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	brokertest.TestSessions(t, func(t *testing.T) brokertest.SessionsHarness {
-		c := newConforming(t)
-		tier := storeTier{c}
-		return brokertest.SessionsHarness{
-			Sessions: tier, Admin: tier, Upstream: c.upstream,
-			Partition:      func(tenant, clientID string) int { return cluster.Partition(tenant, clientID, conformingSessions) },
-			TopicPartition: func(tenant, name string) int { return cluster.Partition(tenant, name, conformingTopics) },
-			StartGateway:   c.startGateway, StopGateway: c.stopGateway, StartRouter: c.startRouter,
-			MovePartition: func(int) { c.move() },
-			HoldLog: func(n int) func() {
-				_, release := c.faults.Hold(fmt.Sprintf("SS_%d", n))
-				return release
-			},
-		}
-	})
+	for name, remote := range map[string]bool{"local": false, "remote": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			brokertest.TestSessions(t, func(t *testing.T) brokertest.SessionsHarness { return newConforming(t, remote).harness() })
+		})
+	}
+}
+
+func (c *conforming) harness() brokertest.SessionsHarness {
+	h := brokertest.SessionsHarness{
+		Sessions: storeTier{c}, Admin: storeTier{c}, Upstream: c.upstream,
+		Partition:      func(tenant, clientID string) int { return cluster.Partition(tenant, clientID, conformingSessions) },
+		TopicPartition: func(tenant, name string) int { return cluster.Partition(tenant, name, conformingTopics) },
+		StartGateway:   c.startGateway, StopGateway: c.stopGateway, StartRouter: c.startRouter,
+		MovePartition: func(int) { c.move() },
+		HoldLog: func(n int) func() {
+			_, release := c.faults.Hold(fmt.Sprintf("SS_%d", n))
+			return release
+		},
+	}
+	if c.client != nil {
+		h.Sessions = c.client
+	}
+	return h
 }
 
 const conformingTopics, conformingSessions = 8, 4
@@ -49,13 +61,15 @@ type conforming struct {
 	store    atomic.Pointer[sessionstore.Store]
 	member   cluster.Member
 	stores   int
+	client   *sessionrpc.Client // nil: the store is called directly
+	server   *rpc.Server
 
 	mu       sync.Mutex
 	routers  map[string]broker.RouterNode
 	gateways map[broker.NodeRef]cluster.Member
 }
 
-func newConforming(t *testing.T) *conforming {
+func newConforming(t *testing.T, remote bool) *conforming {
 	t.Helper()
 	joined, err := cluster.NewStatic(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{
 		cluster.TopicSpace: conformingTopics, cluster.SessionSpace: conformingSessions,
@@ -67,6 +81,9 @@ func newConforming(t *testing.T) *conforming {
 	c := &conforming{
 		t: t, cluster: joined, faults: journaltest.NewFaults(journal.NewMemoryStreams()), upstream: brokertest.NewUpstream(),
 		routers: map[string]broker.RouterNode{}, gateways: map[broker.NodeRef]cluster.Member{},
+	}
+	if remote {
+		c.dial()
 	}
 	c.startRouter("owner", c.upstream)
 	owner, _ := joined.View().Node(cluster.Router, "owner")
@@ -83,6 +100,16 @@ func newConforming(t *testing.T) *conforming {
 	return c
 }
 
+// dial makes the client that reaches whichever store there is.
+func (c *conforming) dial() {
+	c.t.Helper()
+	d, err := rpc.NewDialer(rpc.ClientConfig{Backoff: 50 * time.Millisecond}, c.cluster, rpc.Deps{})
+	c.check(err)
+	c.check(d.Start(c.t.Context()))
+	c.t.Cleanup(func() { c.check(d.Stop(context.WithoutCancel(c.t.Context()))) })
+	c.client = sessionrpc.NewClient(d, sessionrpc.Options{})
+}
+
 func (c *conforming) check(err error) {
 	c.t.Helper()
 	if err != nil {
@@ -95,13 +122,20 @@ func (c *conforming) start() {
 	c.t.Helper()
 	ctx := context.WithoutCancel(c.t.Context())
 	c.stores++
-	member, err := c.cluster.Register(ctx, cluster.Node{Role: cluster.SessionStore, ID: fmt.Sprintf("s%d", c.stores)})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	c.check(err)
+	node := cluster.Node{Role: cluster.SessionStore, ID: fmt.Sprintf("s%d", c.stores), Addr: l.Addr().String()}
+	member, err := c.cluster.Register(ctx, node)
 	c.check(err)
 	s, err := sessionstore.New(sessionstore.DefaultConfig(), sessionstore.Deps{
 		Cluster: c.cluster, Member: member, Router: c.upstream, Routers: c.router,
 		Journal: journal.New(c.faults, journal.Options{Level: journal.Memory, Timeout: time.Minute}, journal.Deps{}),
 	})
 	c.check(err)
+	c.server, err = rpc.NewServer(rpc.ServerConfig{}, rpc.Deps{})
+	c.check(err)
+	sessionrpc.Register(c.server, s)
+	c.server.StartOn(l)
 	c.check(s.Start(ctx))
 	c.member = member
 	c.store.Store(s)
@@ -120,6 +154,7 @@ func (c *conforming) stop() {
 	ctx := context.WithoutCancel(c.t.Context())
 	c.check(c.store.Load().Stop(ctx))
 	_ = c.member.Leave(ctx)
+	c.check(c.server.Stop(ctx))
 }
 
 // move takes the lease away and starts the next store.
@@ -212,27 +247,35 @@ func (s storeTier) SnapshotRoutes(ctx context.Context, q broker.SnapshotQuery, y
 	return s.c.store.Load().SnapshotRoutes(ctx, q, yield)
 }
 
+// admin is the management of the present store.
+func (s storeTier) admin() broker.SessionAdmin {
+	if s.c.client != nil {
+		return s.c.client.Node(s.c.member.Node())
+	}
+	return s.c.store.Load()
+}
+
 // Sessions implements broker.SessionAdmin.
 func (s storeTier) Sessions(ctx context.Context, q broker.ClientQuery) ([]broker.SessionInfo, error) {
-	return s.c.store.Load().Sessions(ctx, q)
+	return s.admin().Sessions(ctx, q)
 }
 
 // SessionSubscriptions implements broker.SessionAdmin.
 func (s storeTier) SessionSubscriptions(ctx context.Context, q broker.ClientQuery) ([]broker.SubscriptionInfo, error) {
-	return s.c.store.Load().SessionSubscriptions(ctx, q)
+	return s.admin().SessionSubscriptions(ctx, q)
 }
 
 // Drop implements broker.SessionAdmin.
 func (s storeTier) Drop(ctx context.Context, tenant, clientID string) error {
-	return s.c.store.Load().Drop(ctx, tenant, clientID)
+	return s.admin().Drop(ctx, tenant, clientID)
 }
 
 // KickClient implements broker.SessionAdmin.
 func (s storeTier) KickClient(ctx context.Context, tenant, clientID, reason string) error {
-	return s.c.store.Load().KickClient(ctx, tenant, clientID, reason)
+	return s.admin().KickClient(ctx, tenant, clientID, reason)
 }
 
 // SessionStats implements broker.SessionAdmin.
 func (s storeTier) SessionStats(ctx context.Context) (map[string]int64, error) {
-	return s.c.store.Load().SessionStats(ctx)
+	return s.admin().SessionStats(ctx)
 }
