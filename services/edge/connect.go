@@ -140,6 +140,9 @@ func (c *Conn) attach(will *broker.Will) {
 		if reply.Err == nil && reply.Attach != nil {
 			c.mu.Lock()
 			c.epoch, c.attached = reply.Attach.Epoch, true
+			if reply.Attach.Present { // an existing session goes on at its partition, also when it ends with this connection (expiry 0)
+				c.clean = false
+			}
 			c.mu.Unlock()
 			c.part.attached(c, c.key(), reply.Attach.Epoch)
 		}

@@ -58,6 +58,14 @@ func (c *Conn) submit() {
 
 // run works off one round of events, and asks for another if there are more.
 func (c *Conn) run() {
+	done := false
+	defer func() {
+		if !done { // a callback of the gateway panicked: what is left runs after Closed
+			c.mu.Lock()
+			c.scheduled = false
+			c.mu.Unlock()
+		}
+	}()
 	c.mu.Lock()
 	events := c.events
 	c.events, c.pumpDue = nil, false
@@ -67,6 +75,7 @@ func (c *Conn) run() {
 	}
 	c.flushAnswers()
 	c.pump()
+	done = true
 	c.vacate(true)
 }
 

@@ -9,7 +9,7 @@ func sessionsHarness(f flaws) func(T) SessionsHarness {
 		s := newSessions(SessionsConfig{Router: u, Node: u}, f)
 		t.Cleanup(s.Close)
 		return SessionsHarness{
-			Sessions: s, Admin: s, Upstream: u, Partition: s.Partition, TopicPartition: func(tenant, name string) int { return hash(tenant, name, 8) },
+			Sessions: s, Admin: s, Upstream: u, Partition: s.Partition, TopicPartition: s.TopicPartition,
 			StartGateway: s.StartGateway, StopGateway: s.StopGateway, StartRouter: s.StartRouter, MovePartition: s.MovePartition, HoldLog: s.HoldLog,
 		}
 	}
