@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,8 +112,10 @@ func newConforming(t *testing.T, remote bool) *conforming {
 	c.check(err)
 	var hosting sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	hosting.Go(func() { _ = store.Host(ctx, cluster.SessionSpace, owners{c.sinks}) })
+	all := &owners{sinks: c.sinks}
+	hosting.Go(func() { _ = store.Host(ctx, cluster.SessionSpace, all) })
 	t.Cleanup(func() { cancel(); hosting.Wait() })
+	c.until(func() bool { return all.count.Load() == 4 })
 	c.start()
 	t.Cleanup(c.stop)
 	return c
@@ -129,13 +132,17 @@ func (c *conforming) dial() {
 }
 
 // owners tells the sinks in which epoch a session partition is.
-type owners struct{ sinks *brokertest.Sinks }
+type owners struct {
+	sinks *brokertest.Sinks
+	count atomic.Int32
+}
 
-func (o owners) Acquire(_ context.Context, c cluster.Claim) error {
+func (o *owners) Acquire(_ context.Context, c cluster.Claim) error {
 	o.sinks.SetEpoch(c.Partition, c.Epoch)
+	o.count.Add(1)
 	return nil
 }
-func (owners) Release(context.Context, int) {}
+func (*owners) Release(context.Context, int) {}
 
 func (c *conforming) check(err error) {
 	c.t.Helper()

@@ -178,9 +178,7 @@ func promiseSentences() []sentence[*routed] {
 			ready := h.publisher("a")
 			ready.send(1, 1)
 			ready.wait(1) // the router has its snapshots, so that none of them undoes the next line
-			off := h.Sinks.session(0).change("a", "g", 2)
-			off.Deltas[0].Online = 0
-			wantNil(t, h.Node.UpdateRoutes(t.Context(), off))
+			wantNil(t, h.Node.UpdateRoutes(t.Context(), h.Sinks.session(0).changeTo("a", "g", 2, 0)))
 			clean := h.StartGateway("clean")
 			h.subscribeGateway(clean, "a", "g")
 			p := h.publisher("a")

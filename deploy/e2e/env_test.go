@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Env is a running suite. Lists of addresses have one element per gateway, host:port.
+type Env interface {
+	MQTT() []string
+	TLS() []string
+	WS() []string
+	WSS() []string
+	CAFile() string // PEM of the authorities that signed the gateways' certificates
+	REST() (url, user, password string)
+	ACLFile() string // the file of access rules; `pandoctl acl reload` reads it again
+	Ctl(ctx context.Context, stdin string, args ...string) (string, error)
+	Services() []string
+	Restart(ctx context.Context, service string) error // graceful
+	Stop(ctx context.Context) error
+	Logs() []string // files
+}
+
+// suite is the one that the tests share. Each uses topics and client ids of its own.
+var suite Env
+
+// waiting is how many tests wait for something at the same time; they use little of the processor meanwhile.
+const waiting = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", waiting); err != nil {
+		panic(err)
+	}
+	code, err := within(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// within runs the tests inside a suite of their own.
+func within(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "pando-e2e-")
+	if err != nil {
+		return 1, err
+	}
+	bin := os.Getenv("PANDO_BIN")
+	if bin == "" {
+		bin = filepath.Join("..", "..", "bin")
+	}
+	if bin, err = filepath.Abs(bin); err != nil {
+		return 1, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	begin := time.Now()
+	suite, err = open(ctx, os.Getenv("PANDO_E2E"), bin, dir)
+	if err != nil {
+		return 1, err
+	}
+	fmt.Printf("the suite serves after %s, its files are in %s\n", time.Since(begin).Round(time.Millisecond), dir)
+	code = m.Run()
+	ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	begin = time.Now()
+	err = errors.Join(suite.Stop(ctx), node.stop())
+	fmt.Printf("the suite stopped after %s\n", time.Since(begin).Round(time.Millisecond))
+	if code != 0 || err != nil {
+		for _, name := range suite.Logs() {
+			tail(os.Stdout, name)
+		}
+		return code, err
+	}
+	return code, os.RemoveAll(dir)
+}
+
+// open starts the environment of a name.
+func open(ctx context.Context, name, bin, dir string) (Env, error) {
+	if err := os.WriteFile(filepath.Join(dir, "acl.conf"), []byte(rules), 0o600); err != nil {
+		return nil, err
+	}
+	switch name {
+	case "", "allinone":
+		return startAllInOne(ctx, bin, dir)
+	case "procs":
+		return startProcs(ctx, bin, dir)
+	}
+	return nil, fmt.Errorf("PANDO_E2E=%s: want allinone or procs", name)
+}
+
+// rules are those that the suite starts with.
+const rules = "{deny, all, subscribe, [{eq, \"denied/by/file\"}]}.\n{allow, all}.\n"
+
+// settings is what the tests need, whatever the environment.
+func settings(dir string) string {
+	return fmt.Sprintf(`auth:
+  allow_anonymous: true
+  acl_file: %q
+mqtt:
+  max_packet_size: 2MB
+session:
+  queue:
+    max_length: 100000
+    max_bytes: 64MB
+retained:
+  max_payload: 1MB
+`, filepath.Join(dir, "acl.conf"))
+}
+
+// tail shows the end of a log.
+func tail(w io.Writer, name string) {
+	const most = 6000
+	f, err := os.Open(name)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if i, err := f.Stat(); err == nil && i.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(f)
+	fmt.Fprintf(w, "--- end of %s\n%s\n", name, text)
+}

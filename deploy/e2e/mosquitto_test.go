@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mosq is mosquitto_sub and mosquitto_pub. It connects with its first subscription; each message is published by a process of its own.
+type mosq struct {
+	version string
+	o       connect
+	args    []string // more for mosquitto_sub
+	sub     *exec.Cmd
+	done    chan struct{} // closed when all output was read
+	ready   chan struct{} // closed at SUBACK
+	got     chan message
+}
+
+func mosquitto(t *testing.T, version string, o connect) *mosq {
+	t.Helper()
+	o.ID = o.id()
+	return &mosq{version: version, o: o, got: make(chan message, inbox)}
+}
+
+// common are the arguments that both programs take.
+func (c *mosq) common(addr, id string) []string {
+	host, port, _ := net.SplitHostPort(addr)
+	args := []string{"-h", host, "-p", port, "-V", c.version, "-i", id}
+	if c.o.User != "" {
+		args = append(args, "-u", c.o.User, "-P", c.o.Password)
+	}
+	return args
+}
+
+func (c *mosq) Messages() <-chan message { return c.got }
+
+func (c *mosq) Subscribe(t *testing.T, qos byte, filters ...string) {
+	t.Helper()
+	args := append(c.common(at(suite.MQTT(), c.o.Place), c.o.ID), "-d", "-F", "%j", "-q", strconv.Itoa(int(qos)))
+	args = append(args, c.args...)
+	if c.o.Keep {
+		args = append(args, "-c")
+	}
+	if w := c.o.Will; w != nil {
+		args = append(args, "--will-topic", w.Topic, "--will-payload", w.Payload, "--will-qos", strconv.Itoa(int(w.QoS)))
+	}
+	for _, f := range filters {
+		args = append(args, "-t", f)
+	}
+	c.start(t, args)
+}
+
+// start runs mosquitto_sub, by lines.
+func (c *mosq) start(t *testing.T, args []string) {
+	t.Helper()
+	c.sub = exec.Command("stdbuf", append([]string{"-oL", "mosquitto_sub"}, args...)...)
+	out, err := c.sub.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.sub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.done, c.ready = make(chan struct{}), make(chan struct{})
+	go c.read(bufio.NewScanner(out))
+	t.Cleanup(func() { _ = c.sub.Process.Kill(); <-c.done; _ = c.sub.Wait() })
+	select {
+	case <-c.ready:
+	case <-c.done:
+		t.Fatalf("mosquitto_sub %s ended", strings.Join(args, " "))
+	case <-time.After(patience):
+		t.Fatal("mosquitto_sub did not subscribe")
+	}
+}
+
+func (c *mosq) read(lines *bufio.Scanner) {
+	defer close(c.done)
+	lines.Buffer(nil, 8<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "Subscribed "):
+			close(c.ready)
+		case strings.HasPrefix(line, "{"):
+			var m struct {
+				Topic, Payload string
+				QoS            byte
+				Retain         int
+			}
+			if json.Unmarshal([]byte(line), &m) == nil {
+				c.got <- message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain == 1}
+			}
+		}
+	}
+}
+
+func (c *mosq) Publish(t *testing.T, m message) {
+	t.Helper()
+	args := append(c.common(at(suite.MQTT(), c.o.Place), c.o.ID+"-pub"), "-q", strconv.Itoa(int(m.QoS)), "-t", m.Topic, "-s")
+	if m.Retain {
+		args = append(args, "-r")
+	}
+	cmd := exec.CommandContext(t.Context(), "mosquitto_pub", args...)
+	cmd.Stdin = strings.NewReader(m.Payload)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_pub %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// Leave ends mosquitto_sub as Ctrl-C does, with DISCONNECT.
+func (c *mosq) Leave(t *testing.T) {
+	t.Helper()
+	if err := c.sub.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		t.Fatal("mosquitto_sub does not end")
+	}
+}
