@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,14 +114,23 @@ func expect(t *testing.T, c client, want ...string) {
 // expectAll wants these messages in any order.
 func expectAll(t *testing.T, c client, want ...string) {
 	t.Helper()
-	var got []string
-	for range want {
-		got = append(got, next(t, c).String())
+	missing := map[string]int{}
+	for _, w := range want {
+		missing[w]++
 	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Fatalf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	late := time.After(patience)
+	for range want {
+		select {
+		case m := <-c.Messages():
+			if missing[m.String()]--; missing[m.String()] < 0 {
+				t.Fatalf("got %v, want any of %v", m, missing)
+			}
+			if missing[m.String()] == 0 {
+				delete(missing, m.String())
+			}
+		case <-late:
+			t.Fatalf("these did not come: %v", missing)
+		}
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -60,6 +62,10 @@ func within(m *testing.M) (code int, err error) {
 	if bin, err = filepath.Abs(bin); err != nil {
 		return 1, err
 	}
+	release, err := guard(bin, dir)
+	if err != nil {
+		return 1, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	begin := time.Now()
@@ -72,7 +78,7 @@ func within(m *testing.M) (code int, err error) {
 	ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	begin = time.Now()
-	err = errors.Join(suite.Stop(ctx), node.stop())
+	err = errors.Join(suite.Stop(ctx), node.stop(), release())
 	fmt.Printf("the suite stopped after %s\n", time.Since(begin).Round(time.Millisecond))
 	if code != 0 || err != nil {
 		for _, name := range suite.Logs() {
@@ -81,6 +87,18 @@ func within(m *testing.M) (code int, err error) {
 		return code, err
 	}
 	return code, os.RemoveAll(dir)
+}
+
+// guard starts a process that ends the suite if this one dies without doing so: it waits until its input is closed. release lets it go.
+func guard(bin, dir string) (release func() error, err error) {
+	const script = `cat >/dev/null; "$0"/pando stop --data-dir "$1"/data; "$0"/pando-cluster kill --dir "$1"/cluster; exit 0`
+	cmd := exec.Command("sh", "-c", script, bin, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return errors.Join(in.Close(), cmd.Wait()) }, cmd.Start()
 }
 
 // open starts the environment of a name.

@@ -88,6 +88,17 @@ func nodes(t *testing.T) []string {
 	return list
 }
 
+// gone waits until the suite knows that a client has left: nothing answers a DISCONNECT.
+func gone(t *testing.T, id string) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		if list := objects(t, "clients/"+id); len(list) > 0 {
+			return errStillThere
+		}
+		return nil
+	})
+}
+
 // A client is listed under the node of its connection, wherever that is; a kick ends it.
 func TestRESTClients(t *testing.T) {
 	t.Parallel()
@@ -128,6 +139,7 @@ func TestRESTClients(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("not kicked")
 	}
+	gone(t, id)
 	if code, _ := call(t, http.MethodDelete, "clients/"+id, ""); code != 112 {
 		t.Errorf("second kick: code %d, want 112", code)
 	}
@@ -158,12 +170,7 @@ func TestRESTSessionsSubscriptionsRoutes(t *testing.T) {
 		}
 		if state == "here" {
 			c.Leave(t)
-			eventually(t, patience, func() error {
-				if list := objects(t, "clients/"+id); len(list) > 0 {
-					return errStillThere
-				}
-				return nil
-			})
+			gone(t, id)
 		}
 	}
 	back := paho5(t, connect{ID: id})

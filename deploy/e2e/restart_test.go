@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,21 @@ import (
 func TestRestartOfEveryServiceLosesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	const publishers = 40
 	var took []string
+	var acknowledged atomic.Int64
 	r, err := chaos.Run(ctx, chaos.Options{
-		Publishers: 40, Sessions: 20, Pace: 50 * time.Millisecond, Stay: 2 * time.Second, Away: 500 * time.Millisecond, Settle: time.Minute, Addrs: suite.MQTT,
+		Publishers: publishers, Sessions: 20, Pace: 50 * time.Millisecond, Stay: 2 * time.Second, Away: 500 * time.Millisecond, Settle: time.Minute, Addrs: suite.MQTT,
+		Progress: func(acked, _ int) { acknowledged.Store(int64(acked)) },
 	}, func(ctx context.Context) error {
 		for _, service := range suite.Services() {
+			before := acknowledged.Load()
+			eventually(t, time.Minute, func() error { // so that each restart meets traffic
+				if n := acknowledged.Load() - before; n < 5*publishers {
+					return fmt.Errorf("only %d messages were acknowledged before the restart of %s", n, service)
+				}
+				return nil
+			})
 			begin := time.Now()
 			if err := suite.Restart(ctx, service); err != nil {
 				return fmt.Errorf("restart %s: %w", service, err)

@@ -70,6 +70,7 @@ func TestSharedWhileMembersAreAway(t *testing.T) {
 	away := paho5(t, connect{ID: id, Keep: true})
 	away.Subscribe(t, 1, filter)
 	away.Leave(t)
+	gone(t, id)
 	here, pub := paho3(t, 4, connect{Place: 1}), paho3(t, 4, connect{})
 	here.Subscribe(t, 1, filter)
 	for i := range 20 {
