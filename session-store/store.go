@@ -151,7 +151,7 @@ func (s *Store) Release(ctx context.Context, n int) {
 	}
 	o.release(ctx)
 	s.metrics.partitions.Dec()
-	s.deps.Log.Info("session partition released", slog.Int("partition", n), slog.Uint64("epoch", o.claim.Epoch))
+	s.deps.Log.Debug("session partition released", slog.Int("partition", n), slog.Uint64("epoch", o.claim.Epoch))
 }
 
 // partition finds a partition that is served here.
