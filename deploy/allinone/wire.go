@@ -225,7 +225,7 @@ func (g *graph) told() []Listener {
 	var list []Listener
 	for _, l := range g.listeners() {
 		c := g.config.MQTT.Listeners[l.Name]
-		list = append(list, Listener{Name: l.Name, Kind: strings.TrimPrefix(l.Protocol, "mqtt:"), Addr: l.Bind, Path: c.Path})
+		list = append(list, Listener{Name: l.Name, Kind: strings.TrimPrefix(l.Protocol, "mqtt:"), Addr: l.Bind, Path: c.Path, Own: c.TLS.CertFile != ""})
 	}
 	slices.SortStableFunc(list, func(a, b Listener) int { return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind) })
 	return list
