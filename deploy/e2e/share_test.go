@@ -84,7 +84,11 @@ func TestSharedWhileMembersAreAway(t *testing.T) {
 		pub.Publish(t, message{Topic: base, Payload: fmt.Sprint(i), QoS: 1})
 	}
 	back := paho5(t, connect{ID: id, Keep: true, Place: 1})
-	if got := collect(t, back, 20); !slices.Equal(got[base], numbers(20)) {
-		t.Errorf("the member that came back got %v", got[base])
+	// The first of these may find that the member before has just left, and look for another one: what goes around so may come behind the next.
+	got, want := collect(t, back, 20)[base], numbers(20)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the member that came back got %v", got)
 	}
 }
