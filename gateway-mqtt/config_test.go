@@ -13,6 +13,7 @@ import (
 	gatewaymqtt "github.com/pando-mq/pando/gateway-mqtt"
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/config/emq"
+	"github.com/pando-mq/pando/services/run"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -164,6 +165,9 @@ func TestExposure(t *testing.T) {
 			l.Bind, l.Disabled = tt.bind, tt.disabled
 			cfg := gatewaymqtt.Config{Listeners: map[string]gatewaymqtt.ListenerConfig{"x": l}}
 			err := cfg.CheckExposure(tt.access)
+			if err != nil && run.Code(err) != run.CodeUsage {
+				t.Errorf("exit code %d, want that of a wrong configuration", run.Code(err))
+			}
 			if (err != nil) != tt.refused {
 				t.Fatalf("CheckExposure(%s) = %v", tt.bind, err)
 			}

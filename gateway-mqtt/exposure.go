@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/pando-mq/pando/services/run"
 )
 
 // Access says what the process knows about who is let in.
@@ -16,7 +18,7 @@ type Access struct {
 }
 
 // CheckExposure refuses listeners that strangers could use: one that is bound elsewhere than on loopback while nobody has to authenticate, unless the
-// configuration says that this is wanted. The error explains what to do.
+// configuration says that this is wanted. The error explains what to do, and ends a process with the exit code of a wrong configuration.
 func (c *Config) CheckExposure(a Access) error {
 	if a.Authentication || a.AnonymousExplicit {
 		return nil
@@ -29,5 +31,5 @@ func (c *Config) CheckExposure(a Access) error {
 				"bind mqtt.listeners.%s to 127.0.0.1, or set auth.allow_anonymous: true if everybody shall get in", name, l.Bind, name))
 		}
 	}
-	return errors.Join(errs...)
+	return run.WithCode(run.CodeUsage, errors.Join(errs...))
 }

@@ -116,6 +116,7 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	filters, values := r.wild.count()
 	return map[string]int64{
 		"routes/count": exact + values, "topics/count": topics + filters, "retained/count": r.retained.count.Load(),
+		"routes/wildcard": values, "topics/wildcard": filters, // every router has these: count them once
 		"pending/bytes": r.pending.Load(),
 	}, nil
 }
@@ -123,9 +124,17 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 func (w *wildcards) count() (filters, values int64) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
+	last := ""
 	for _, x := range w.tenants {
-		f, v := x.Len()
-		filters, values = filters+int64(f), values+int64(v)
+		x.Walk("", func(filter string, _ wildKey, r route) bool {
+			if r.members > 0 {
+				values++
+				if filter != last {
+					filters, last = filters+1, filter
+				}
+			}
+			return true
+		})
 	}
 	return filters, values
 }

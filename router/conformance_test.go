@@ -2,8 +2,10 @@ package router_test
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,31 +15,67 @@ import (
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/journal"
 	"github.com/pando-mq/pando/services/journal/journaltest"
+	"github.com/pando-mq/pando/services/rpc"
+	"github.com/pando-mq/pando/services/rpc/routerrpc"
 )
 
-// TestConformance runs the suite of the contract on a router in a cluster in memory. A partition moves when the router starts again.
+// TestConformance runs the suite of the contract on a router in a cluster in memory, called directly and over gRPC. A partition moves when the router starts
+// again.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	brokertest.TestRouter(t, func(t *testing.T) brokertest.RouterHarness {
-		c := newConforming(t)
-		meta := c.cluster.Meta().Partitions
-		restart := func(int) { c.stop(); c.start() }
-		return brokertest.RouterHarness{
-			Router: c, Node: c, Admin: c, Sinks: c.sinks,
-			TopicPartition:    func(tenant, topic string) int { return cluster.Partition(tenant, topic, meta[cluster.TopicSpace]) },
-			RetainedPartition: func(tenant, topic string) int { return cluster.Partition(tenant, topic, meta[cluster.RetainedSpace]) },
-			StartGateway:      c.startGateway, StopGateway: c.stopGateway,
-			UnseenGateway: func() broker.NodeRef {
-				return broker.NodeRef{ID: "unseen", Incarnation: c.cluster.View().Revision + 1000}
-			},
-			MoveTopic: restart, MoveRetained: restart,
-			ReleaseTopic: func(int) { c.check(c.Stop(context.WithoutCancel(t.Context()))) },
-			HoldRetained: func(n int) func() {
-				_, release := c.faults.Hold("RT_" + strconv.Itoa(n))
-				return release
-			},
-		}
-	})
+	for name, remote := range map[string]bool{"local": false, "remote": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			brokertest.TestRouter(t, func(t *testing.T) brokertest.RouterHarness { return newConforming(t, remote).harness() })
+		})
+	}
+}
+
+func (c *conforming) harness() brokertest.RouterHarness {
+	meta := c.cluster.Meta().Partitions
+	restart := func(int) { c.stop(); c.start() }
+	h := brokertest.RouterHarness{
+		Router: c, Node: c, Admin: c, Sinks: c.sinks,
+		TopicPartition:    func(tenant, topic string) int { return cluster.Partition(tenant, topic, meta[cluster.TopicSpace]) },
+		RetainedPartition: func(tenant, topic string) int { return cluster.Partition(tenant, topic, meta[cluster.RetainedSpace]) },
+		StartGateway:      c.startGateway, StopGateway: c.stopGateway,
+		UnseenGateway: func() broker.NodeRef {
+			return broker.NodeRef{ID: "unseen", Incarnation: c.cluster.View().Revision + 1000}
+		},
+		MoveTopic: restart, MoveRetained: restart,
+		ReleaseTopic: func(int) { c.check(c.Stop(context.WithoutCancel(c.t.Context()))) },
+		HoldRetained: func(n int) func() {
+			_, release := c.faults.Hold("RT_" + strconv.Itoa(n))
+			return release
+		},
+	}
+	if c.client != nil {
+		h.Router, h.Node, h.Admin = c.client, remoteNode{c}, remoteNode{c}
+	}
+	return h
+}
+
+// remoteNode is the present router process, over gRPC.
+type remoteNode struct{ c *conforming }
+
+// UpdateRoutes implements broker.RouterNode.
+func (n remoteNode) UpdateRoutes(ctx context.Context, u broker.RouteUpdate) error {
+	return n.c.client.Node(n.c.member.Node()).UpdateRoutes(ctx, u)
+}
+
+// ReadRetainedPartition implements broker.RouterNode.
+func (n remoteNode) ReadRetainedPartition(ctx context.Context, partition int, q broker.RetainedQuery, yield func([]*broker.Message) error) error {
+	return n.c.client.Node(n.c.member.Node()).ReadRetainedPartition(ctx, partition, q, yield)
+}
+
+// Routes implements broker.RouterAdmin.
+func (n remoteNode) Routes(ctx context.Context, q broker.RouteQuery) ([]broker.RouteInfo, error) {
+	return n.c.client.Node(n.c.member.Node()).Routes(ctx, q)
+}
+
+// RouterStats implements broker.RouterAdmin.
+func (n remoteNode) RouterStats(ctx context.Context) (map[string]int64, error) {
+	return n.c.client.Node(n.c.member.Node()).RouterStats(ctx)
 }
 
 // conforming is the present incarnation of a router, with a session-store and gateways that only the cluster knows.
@@ -49,12 +87,14 @@ type conforming struct {
 	faults  *journaltest.Faults
 	journal journal.Store
 	sinks   *brokertest.Sinks
+	client  *routerrpc.Client // nil: the router is called directly
+	server  *rpc.Server
 
 	mu       sync.Mutex
 	gateways map[broker.NodeRef]cluster.Member
 }
 
-func newConforming(t *testing.T) *conforming {
+func newConforming(t *testing.T, remote bool) *conforming {
 	t.Helper()
 	joined, err := cluster.NewStatic(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{
 		cluster.TopicSpace: 8, cluster.SessionSpace: 4, cluster.RetainedSpace: 4,
@@ -65,25 +105,44 @@ func newConforming(t *testing.T) *conforming {
 	t.Cleanup(func() { _ = joined.Close() })
 	c := &conforming{t: t, cluster: joined, faults: journaltest.NewFaults(journal.NewMemoryStreams()), sinks: brokertest.NewSinks(), gateways: map[broker.NodeRef]cluster.Member{}}
 	c.journal = journal.New(c.faults, journal.Options{Level: journal.Memory, Timeout: time.Minute}, journal.Deps{})
+	if remote {
+		c.dial()
+	}
 	store, err := joined.Register(t.Context(), cluster.Node{Role: cluster.SessionStore, ID: "s1"})
 	c.check(err)
 	var hosting sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	hosting.Go(func() { _ = store.Host(ctx, cluster.SessionSpace, owners{c.sinks}) })
+	all := &owners{sinks: c.sinks}
+	hosting.Go(func() { _ = store.Host(ctx, cluster.SessionSpace, all) })
 	t.Cleanup(func() { cancel(); hosting.Wait() })
+	c.until(func() bool { return all.count.Load() == 4 })
 	c.start()
 	t.Cleanup(c.stop)
 	return c
 }
 
-// owners tells the sinks in which epoch a session partition is.
-type owners struct{ sinks *brokertest.Sinks }
+// dial makes the client that reaches whichever router there is.
+func (c *conforming) dial() {
+	c.t.Helper()
+	d, err := rpc.NewDialer(rpc.ClientConfig{Backoff: 50 * time.Millisecond}, c.cluster, rpc.Deps{})
+	c.check(err)
+	c.check(d.Start(c.t.Context()))
+	c.t.Cleanup(func() { c.check(d.Stop(context.WithoutCancel(c.t.Context()))) })
+	c.client = routerrpc.NewClient(d, routerrpc.Options{})
+}
 
-func (o owners) Acquire(_ context.Context, c cluster.Claim) error {
+// owners tells the sinks in which epoch a session partition is.
+type owners struct {
+	sinks *brokertest.Sinks
+	count atomic.Int32
+}
+
+func (o *owners) Acquire(_ context.Context, c cluster.Claim) error {
 	o.sinks.SetEpoch(c.Partition, c.Epoch)
+	o.count.Add(1)
 	return nil
 }
-func (owners) Release(context.Context, int) {}
+func (*owners) Release(context.Context, int) {}
 
 func (c *conforming) check(err error) {
 	c.t.Helper()
@@ -96,7 +155,9 @@ func (c *conforming) check(err error) {
 func (c *conforming) start() {
 	c.t.Helper()
 	ctx := context.WithoutCancel(c.t.Context())
-	member, err := c.cluster.Register(ctx, cluster.Node{Role: cluster.Router, ID: "r1"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	c.check(err)
+	member, err := c.cluster.Register(ctx, cluster.Node{Role: cluster.Router, ID: "r1", Addr: l.Addr().String()})
 	c.check(err)
 	cfg, retained := router.Default()
 	cfg.SyncQueueBytes = 1 << 20
@@ -107,6 +168,10 @@ func (c *conforming) start() {
 		},
 	})
 	c.check(err)
+	c.server, err = rpc.NewServer(rpc.ServerConfig{}, rpc.Deps{})
+	c.check(err)
+	routerrpc.Register(c.server, r)
+	c.server.StartOn(l)
 	c.check(r.Start(ctx))
 	c.Router, c.member = r, member
 	c.until(func() bool {
@@ -120,6 +185,7 @@ func (c *conforming) stop() {
 	ctx := context.WithoutCancel(c.t.Context())
 	_ = c.Stop(ctx)
 	_ = c.member.Leave(ctx)
+	c.check(c.server.Stop(ctx))
 }
 
 func (c *conforming) startGateway(id string) broker.NodeRef {

@@ -107,7 +107,11 @@ func (p *partition) end(s *publishStream, err error) {
 	if p.streams[s.open.Source] == s {
 		delete(p.streams, s.open.Source)
 	}
-	s.pending = nil
+	s.pending, s.out = nil, nil
+	if s.acking {
+		s.closing = true // flush closes done, behind the acks that it hands out just now
+		return
+	}
 	close(s.done)
 }
 

@@ -21,6 +21,7 @@ type retainStream struct {
 	ready   uint64 // answered up to here; not yet told
 	told    uint64
 	telling bool
+	closing bool // it ended meanwhile: who tells closes done
 }
 
 // OpenDeliver opens a stream into a retained partition of this router. See broker.Sink.
@@ -89,6 +90,10 @@ func (s *retainStream) end(err error) {
 	}
 	s.ended, s.err = true, err
 	delete(s.p.streams, s)
+	if s.telling {
+		s.closing = true // tell closes done, behind the answer that it gives just now
+		return
+	}
 	close(s.done)
 }
 
@@ -232,5 +237,9 @@ func (s *retainStream) tell() {
 		s.p.mu.Lock()
 	}
 	s.telling = false
+	if s.closing {
+		s.closing = false
+		close(s.done)
+	}
 	s.p.mu.Unlock()
 }

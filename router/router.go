@@ -80,6 +80,7 @@ func (r *Router) Start(context.Context) error {
 	r.spawn(func() { r.deps.Cluster.Watch(r.ctx, r.sync.follow) })
 	r.spawn(r.sync.run)
 	r.spawn(r.retained.sweep)
+	r.spawn(r.bury)
 	r.spawn(func() { r.host(cluster.TopicSpace, (*topicHost)(r)) })
 	r.spawn(func() { r.host(cluster.RetainedSpace, r.retained) })
 	return nil
@@ -126,6 +127,25 @@ func (r *Router) Serving() (owned, serving int) {
 		p.mu.Unlock()
 	}
 	return owned, serving
+}
+
+// bury forgets, now and then, routes that have had no members for a while.
+func (r *Router) bury() {
+	tick := time.NewTicker(rest / 6)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case now := <-tick.C:
+			r.wild.bury(now)
+			for _, p := range r.owned() {
+				p.mu.Lock()
+				p.exact.bury(now)
+				p.mu.Unlock()
+			}
+		}
+	}
 }
 
 // partition finds an owned topic partition, nil if it is another router's.

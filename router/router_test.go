@@ -514,3 +514,44 @@ func TestDestinationGetsAWindow(t *testing.T) {
 		}
 	})
 }
+
+// Routes that lost their members are not counted, and forgotten in the end: filters that nobody uses again do not fill the memory.
+func TestRoutesWithoutMembersAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		o, _ := w.cluster.View().Owner(cluster.SessionSpace, 1)
+		change := func(version uint64, members int) {
+			t.Helper()
+			err := w.router.UpdateRoutes(t.Context(), broker.RouteUpdate{
+				Origin: broker.Origin{Kind: broker.FromSession, Partition: 1, Epoch: o.Epoch},
+				Deltas: []broker.RouteDelta{
+					{Filter: "a/b", Version: version, Members: members}, {Filter: "w/+", Version: version, Members: members},
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		count := func() int64 {
+			s, _ := w.router.RouterStats(t.Context())
+			return s["routes/count"]
+		}
+		change(5, 1)
+		if n := count(); n != 2 {
+			t.Fatalf("%d routes", n)
+		}
+		change(6, 0)
+		if n := count(); n != 0 {
+			t.Fatalf("%d routes without members are counted", n)
+		}
+		change(5, 1) // an older delta that was late
+		if n := count(); n != 0 {
+			t.Fatal("an older delta brought routes back")
+		}
+		time.Sleep(2 * time.Minute)
+		change(4, 1) // nobody remembers them: as good as new
+		if n := count(); n != 2 {
+			t.Fatalf("%d routes: they are remembered for ever", n)
+		}
+	})
+}

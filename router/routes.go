@@ -3,6 +3,7 @@ package router
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/topic"
@@ -21,9 +22,22 @@ func (r route) newer(epoch, version uint64) bool {
 
 type routeKey struct{ tenant, filter string }
 
+// rest is how long a route without members is kept, so that an older delta that is still on its way cannot bring it back (rule N7). No update is
+// under way for longer.
+const rest = time.Minute
+
+// grave is a route that lost its members.
+type grave[K any] struct {
+	key   K
+	to    destination
+	route route
+	since time.Time
+}
+
 // exactRoutes are the filters without wildcards of one topic partition. They belong to the partition's lock.
 type exactRoutes struct {
 	routes map[routeKey][]exactRoute
+	graves []grave[routeKey] // in the order of time
 }
 
 type exactRoute struct {
@@ -37,8 +51,7 @@ func (t *exactRoutes) find(k routeKey, to destination) int {
 	return slices.IndexFunc(t.routes[k], func(e exactRoute) bool { return e.to == to })
 }
 
-// apply takes a delta, unless it is older than what is there. A removed route stays, without members, until the next snapshot of its origin, so that
-// an older addition cannot come back.
+// apply takes a delta, unless it is older than what is there. A removed route stays for a while, without members.
 func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
 	k := routeKey{d.Tenant, d.Filter}
 	next := exactRoute{to, route{epoch, d.Version, d.Members, d.Online}}
@@ -48,6 +61,29 @@ func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
 		t.routes[k] = append(t.routes[k], next)
 	case t.routes[k][i].newer(epoch, d.Version):
 		t.routes[k][i] = next
+	default:
+		return
+	}
+	t.dig(k, next)
+}
+
+// dig notes a route that has no members.
+func (t *exactRoutes) dig(k routeKey, e exactRoute) {
+	if e.members == 0 {
+		t.graves = append(t.graves, grave[routeKey]{k, e.to, e.route, time.Now()})
+	}
+}
+
+// bury removes routes that have had no members for long enough.
+func (t *exactRoutes) bury(now time.Time) {
+	for len(t.graves) > 0 && now.Sub(t.graves[0].since) >= rest {
+		g := t.graves[0]
+		t.graves = t.graves[1:]
+		if i := t.find(g.key, g.to); i >= 0 && t.routes[g.key][i].route == g.route {
+			if t.routes[g.key] = slices.Delete(t.routes[g.key], i, i+1); len(t.routes[g.key]) == 0 {
+				delete(t.routes, g.key)
+			}
+		}
 	}
 }
 
@@ -78,6 +114,7 @@ func (t *exactRoutes) drop(k routeKey, to destination, epoch, version uint64) {
 		return
 	}
 	t.routes[k][i].members = 0
+	t.dig(k, t.routes[k][i])
 }
 
 // forget removes everything of an origin that is gone.
@@ -94,6 +131,7 @@ type wildcards struct {
 	mu      sync.RWMutex
 	tenants map[string]*topic.Index[wildKey, route]
 	origins map[destination]map[originKey]struct{} // what each origin has, to replace it
+	graves  []grave[originKey]                     // in the order of time
 }
 
 type originKey struct{ tenant, filter, group string }
@@ -124,13 +162,42 @@ func (w *wildcards) put(to destination, epoch uint64, d broker.RouteDelta) {
 	if old, ok := x.Get(d.Filter, k); ok && !old.newer(epoch, d.Version) {
 		return
 	}
-	x.Add(d.Filter, k, route{epoch, d.Version, d.Members, d.Online})
+	r, o := route{epoch, d.Version, d.Members, d.Online}, originKey{d.Tenant, d.Filter, d.Group}
+	x.Add(d.Filter, k, r)
 	set := w.origins[to]
 	if set == nil {
 		set = map[originKey]struct{}{}
 		w.origins[to] = set
 	}
-	set[originKey{d.Tenant, d.Filter, d.Group}] = struct{}{}
+	set[o] = struct{}{}
+	w.dig(o, to, r)
+}
+
+// dig notes a route that has no members. Called with the lock held.
+func (w *wildcards) dig(o originKey, to destination, r route) {
+	if r.members == 0 {
+		w.graves = append(w.graves, grave[originKey]{o, to, r, time.Now()})
+	}
+}
+
+// bury removes routes that have had no members for long enough.
+func (w *wildcards) bury(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.graves) > 0 && now.Sub(w.graves[0].since) >= rest {
+		g := w.graves[0]
+		w.graves = w.graves[1:]
+		x, k := w.tenants[g.key.tenant], wildKey{g.to, g.key.group}
+		if x == nil {
+			continue
+		}
+		if r, ok := x.Get(g.key.filter, k); ok && r == g.route {
+			x.Remove(g.key.filter, k)
+			if delete(w.origins[g.to], g.key); len(w.origins[g.to]) == 0 {
+				delete(w.origins, g.to)
+			}
+		}
+	}
 }
 
 // replace installs a snapshot of one origin.
@@ -196,7 +263,7 @@ func (w *wildcards) dropPlain(tenant, name string, to destination, epoch, versio
 		}
 	})
 	for _, f := range filters {
-		w.clear(x, f, wildKey{to, ""})
+		w.clear(tenant, f, wildKey{to, ""})
 	}
 }
 
@@ -207,16 +274,18 @@ func (w *wildcards) dropShare(tenant string, s broker.Share, to destination, epo
 	if x := w.tenants[tenant]; x != nil {
 		k := wildKey{to, s.Group}
 		if r, ok := x.Get(s.Filter, k); ok && r.epoch == epoch && r.version <= version {
-			w.clear(x, s.Filter, k)
+			w.clear(tenant, s.Filter, k)
 		}
 	}
 }
 
-// clear takes the members of a route and keeps its version.
-func (w *wildcards) clear(x *topic.Index[wildKey, route], filter string, k wildKey) {
+// clear takes the members of a route and keeps its version. Called with the lock held.
+func (w *wildcards) clear(tenant, filter string, k wildKey) {
+	x := w.tenants[tenant]
 	if r, ok := x.Get(filter, k); ok {
 		r.members, r.online = 0, 0
 		x.Add(filter, k, r)
+		w.dig(originKey{tenant, filter, k.group}, k.to, r)
 	}
 }
 

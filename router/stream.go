@@ -18,6 +18,7 @@ type publishStream struct {
 	pending []*pending // accepted and not acked, in order
 	out     []broker.PublishAck
 	acking  bool // one goroutine calls acks
+	closing bool // it ended meanwhile: that goroutine closes done
 }
 
 // pending is one accepted publish on its way.
@@ -141,6 +142,10 @@ func (s *publishStream) flush() {
 		s.out = nil
 		if len(out) == 0 {
 			s.acking = false
+			if s.closing {
+				s.closing = false
+				close(s.done)
+			}
 			s.p.mu.Unlock()
 			return
 		}

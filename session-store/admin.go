@@ -175,7 +175,7 @@ func (s *Store) SessionStats(context.Context) (map[string]int64, error) { return
 // stats sums up the partitions that are served here.
 func (s *Store) stats() map[string]int64 {
 	all := map[string]int64{
-		"sessions/count": 0, "sessions/connected": 0, "subscriptions/count": 0, "attachments/count": 0, "queue/messages": 0, "queue/bytes": 0,
+		"sessions/count": 0, "sessions/connected": 0, "subscriptions/count": 0, "subscribers/count": 0, "attachments/count": 0, "queue/messages": 0, "queue/bytes": 0,
 		"inflight/messages": 0, "outbox/messages": 0, "outbox/bytes": 0, "wills/waiting": 0, "shared/waiting": 0, "partitions/count": 0,
 	}
 	for _, p := range s.serving() {
@@ -211,6 +211,7 @@ func addSession(all map[string]int64, s *session.Session, connected bool) {
 	all["sessions/count"]++
 	all["sessions/connected"] += int64(one(connected))
 	all["subscriptions/count"] += int64(s.Info().Subscriptions)
+	all["subscribers/count"] += int64(s.Info().Subscriptions) // the same number, as in the seed: a subscriber is one of a topic
 	all["queue/messages"] += int64(s.Queued())
 	all["queue/bytes"] += s.Bytes()
 	all["inflight/messages"] += int64(live)

@@ -122,7 +122,7 @@ func TestR6GatewayMustBeInView(t *testing.T) {
 		w.wantKind("stream of an incarnation that is not there", err, broker.KindStale)
 		stream := g.streams[0]
 		g.gone()
-		<-stream.Done()
+		w.over(stream.Done())
 		w.wantKind("stream of a gateway that is gone", stream.Err(), broker.KindStale)
 		_, err = w.store.OpenSession(w.t.Context(), broker.SessionOpen{Gateway: g.ref}, g)
 		w.wantKind("next stream of a gateway that is gone", err, broker.KindStale)
@@ -349,11 +349,11 @@ func TestNewerStreamReplacesTheOlder(t *testing.T) {
 		g := w.gateway("g1")
 		old := g.streams[0]
 		g.open()
-		<-old.Done()
+		w.over(old.Done())
 		w.wantKind("older stream", old.Err(), broker.KindStale)
 		w.wantKind("request on it", old.Send([]broker.SessionRequest{{Op: broker.OpAttach}}), broker.KindStale)
 		g.streams[0].Close()
-		<-g.streams[0].Done()
+		w.over(g.streams[0].Done())
 	})
 }
 
@@ -375,7 +375,7 @@ func TestStopHandsOver(t *testing.T) {
 		d.subscribe("a", 1)
 		streams := g.streams
 		w.stopStore()
-		<-streams[0].Done()
+		w.over(streams[0].Done())
 		w.wantKind("stream after a hand-over", streams[0].Err(), broker.KindNotOwner)
 		_, err := w.store.OpenSession(context.Background(), broker.SessionOpen{Gateway: g.ref}, g)
 		w.wantKind("stream to the old owner", err, broker.KindNotOwner)

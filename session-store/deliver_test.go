@@ -166,7 +166,7 @@ func TestN6NoSub(t *testing.T) {
 		if a, ok := s.result(s.send(message("a", "3", 1))); ok {
 			t.Fatalf("answered %+v without certain lease", a)
 		}
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		w.wantKind("stream", s.stream.Err(), broker.KindUnavailable)
 		w.resume()
 	})
@@ -200,7 +200,7 @@ func TestN10StaleTopicEpoch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-old.stream.Done()
+		w.over(old.stream.Done())
 		w.wantKind("older stream", old.stream.Err(), broker.KindStale)
 		_, err = w.deliverOpen(partitionOf("c"), broker.DeliverOpen{Topic: 1, TopicEpoch: 6})
 		w.wantKind("older epoch", err, broker.KindStale)
@@ -232,11 +232,11 @@ func TestN9Incarnations(t *testing.T) {
 		settle()
 		s = from(publisher.ref.Incarnation)
 		s.repeat(1, message("a", "1", 1))
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		w.wantKind("forgotten incarnation", s.stream.Err(), broker.KindStale)
 		s = from(w.cluster.View().Revision + 100)
 		s.send(message("a", "3", 1))
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		w.wantKind("incarnation of the future", s.stream.Err(), broker.KindUnavailable)
 		if got := g.take(); len(got) != 2 {
 			t.Fatalf("pushes %v", got)
@@ -258,7 +258,7 @@ func TestN4NothingLaterAfterARefusal(t *testing.T) {
 			{Source: good, Seq: 2, Msg: message("a", "3", 1), Plain: true},
 		}
 		_ = s.stream.Send(batch)
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		if err := s.stream.Send(batch[2:]); err == nil {
 			t.Fatal("accepted after the end")
 		}
@@ -314,7 +314,7 @@ func TestBackPressure(t *testing.T) {
 		if n == 1000 || n < 10 {
 			t.Fatalf("%d deliveries of 165 bytes were taken, the bounds are 1 KiB in the log and 4 KiB before it", n)
 		}
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		w.wantKind("stream", s.stream.Err(), broker.KindBusy)
 		release()
 		settle()
@@ -345,13 +345,13 @@ func TestN11FencedOwnerStepsDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		no := s.send(message("a", "1", 1))
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		if _, ok := s.result(no); ok {
 			t.Fatal("answered by a fenced owner")
 		}
 		w.wantKind("deliver stream", s.stream.Err(), broker.KindNotOwner)
 		stream := g.streams[partitionOf("c")]
-		<-stream.Done()
+		w.over(stream.Done())
 		w.wantKind("session stream", stream.Err(), broker.KindNotOwner)
 		w.want("pushes", g.take())
 		_, err := w.deliverOpen(partitionOf("c"), broker.DeliverOpen{TopicEpoch: 1})
@@ -372,7 +372,7 @@ func TestN11LogIsOpenedAgain(t *testing.T) {
 		w.pause()
 		w.faults.Drop(logOf("c")) // an unknown outcome asks for an epoch record, and that for a lease
 		s.send(message("a", "2", 1))
-		<-s.stream.Done()
+		w.over(s.stream.Done())
 		w.resume()
 		time.Sleep(5 * time.Second)
 		settle()

@@ -177,6 +177,16 @@ func (w *world) resume() {
 	settle()
 }
 
+// over waits for the end of a stream.
+func (w *world) over(done <-chan struct{}) {
+	w.t.Helper()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		w.t.Fatal("the stream did not end")
+	}
+}
+
 // settle lets everything happen that happens at once.
 func settle() {
 	time.Sleep(50 * time.Millisecond)
@@ -240,6 +250,7 @@ type router struct {
 	retained []*broker.Message
 	broken   int // reads of retained messages that break off after the first message
 	numbers  map[broker.Source]uint64
+	stale    int // streams with a number that was not above the last
 }
 
 func newRouter() *router { return &router{numbers: map[broker.Source]uint64{}} }
@@ -276,6 +287,7 @@ func (r *router) OpenPublish(_ context.Context, o broker.PublishOpen, acks func(
 		return nil, broker.E(broker.KindUnavailable, "refused by the test", nil)
 	}
 	if o.Stream <= r.numbers[o.Source] {
+		r.stale++
 		return nil, broker.Errorf(broker.KindStale, "stream %d, seen %d", o.Stream, r.numbers[o.Source])
 	}
 	r.numbers[o.Source] = o.Stream

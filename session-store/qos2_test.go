@@ -160,9 +160,15 @@ func TestR1OutboxPerTopicPartition(t *testing.T) {
 			t.Fatalf("outbox after the acks: %v", stats)
 		}
 		w.fail()
+		g.open()
+		d.announce()
+		d.must(d.publish2(6, a, "5"))
 		settleLong()
 		w.router.set(func(r *router) {
-			if len(r.got) != 5 {
+			if r.stale != 0 {
+				t.Fatalf("%d streams with a number of an older owner (rule N4)", r.stale)
+			}
+			if len(r.got) != 6 {
 				t.Fatalf("%d publishes after the next fail-over, want nothing sent again", len(r.got))
 			}
 		})

@@ -127,7 +127,7 @@ func TestListings(t *testing.T) {
 			t.Fatalf("subscriptions %+v: %v", subs, err)
 		}
 		stats, err := w.store.SessionStats(w.t.Context())
-		if err != nil || stats["sessions/count"] != 5 || stats["sessions/connected"] != 3 || stats["attachments/count"] != 4 || stats["subscriptions/count"] != 5 {
+		if err != nil || stats["sessions/count"] != 5 || stats["sessions/connected"] != 3 || stats["attachments/count"] != 4 || stats["subscriptions/count"] != 5 || stats["subscribers/count"] != 5 {
 			t.Fatalf("stats %v: %v", stats, err)
 		}
 		ctx, cancel := context.WithCancel(w.t.Context())

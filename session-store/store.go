@@ -136,7 +136,7 @@ func (s *Store) Acquire(ctx context.Context, c cluster.Claim) error {
 	s.mu.Unlock()
 	o.start()
 	s.metrics.partitions.Inc()
-	s.deps.Log.Info("session partition acquired", slog.Int("partition", c.Partition), slog.Uint64("epoch", c.Epoch))
+	s.deps.Log.Debug("session partition acquired", slog.Int("partition", c.Partition), slog.Uint64("epoch", c.Epoch))
 	return nil
 }
 
@@ -151,7 +151,7 @@ func (s *Store) Release(ctx context.Context, n int) {
 	}
 	o.release(ctx)
 	s.metrics.partitions.Dec()
-	s.deps.Log.Info("session partition released", slog.Int("partition", n), slog.Uint64("epoch", o.claim.Epoch))
+	s.deps.Log.Debug("session partition released", slog.Int("partition", n), slog.Uint64("epoch", o.claim.Epoch))
 }
 
 // partition finds a partition that is served here.

@@ -122,7 +122,7 @@ func (p *partition) gatewayGone(inc uint64) bool {
 	if _, ok := p.goneGateways[inc]; !ok && !p.dead {
 		p.goneGateways[inc] = struct{}{}
 		p.timers.add(&timer{at: p.now().Add(forgetTime).UnixMilli(), kind: timerForget, number: inc})
-		p.slog.Info("a gateway is gone, its connections are detached", slog.Uint64("incarnation", inc))
+		p.slog.Debug("a gateway is gone, its connections are detached", slog.Uint64("incarnation", inc))
 	}
 	return true
 }

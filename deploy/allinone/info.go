@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type Listener struct {
 	Kind string // tcp, ssl, ws, wss
 	Addr string // host:port, as bound
 	Path string // of the WebSocket
+	Own  bool   // it has a configured certificate, not the one made at the first start
 }
 
 const infoFile = "pando.run.json"
@@ -103,20 +105,16 @@ func (i Info) Tell(w io.Writer) {
 
 // Next writes what to type next.
 func (i Info) Next(w io.Writer) {
-	for n, l := range i.Listeners {
-		if l.Kind == "ssl" && i.CAFile != "" {
-			fmt.Fprintf(w, "Listen:  mosquitto_sub -h localhost -p %s --cafile %s -t 'hello/#' -v\n", port(l.Addr), i.CAFile)
-			break
-		}
-		if l.Kind == "tcp" && n == len(i.Listeners)-1 {
-			fmt.Fprintf(w, "Listen:  mosquitto_sub -p %s -t 'hello/#' -v\n", port(l.Addr))
-		}
+	plain := slices.IndexFunc(i.Listeners, func(l Listener) bool { return l.Kind == "tcp" })
+	secure := slices.IndexFunc(i.Listeners, func(l Listener) bool { return l.Kind == "ssl" && !l.Own && i.CAFile != "" })
+	switch {
+	case secure >= 0:
+		fmt.Fprintf(w, "Listen:  mosquitto_sub -h localhost -p %s --cafile %s -t 'hello/#' -v\n", port(i.Listeners[secure].Addr), i.CAFile)
+	case plain >= 0:
+		fmt.Fprintf(w, "Listen:  mosquitto_sub -p %s -t 'hello/#' -v\n", port(i.Listeners[plain].Addr))
 	}
-	for _, l := range i.Listeners {
-		if l.Kind == "tcp" {
-			fmt.Fprintf(w, "Publish: mosquitto_pub -p %s -t hello/world -m hi -q 1\n", port(l.Addr))
-			break
-		}
+	if plain >= 0 {
+		fmt.Fprintf(w, "Publish: mosquitto_pub -p %s -t hello/world -m hi -q 1\n", port(i.Listeners[plain].Addr))
 	}
 	fmt.Fprintf(w, "Look:    pandoctl --data-dir %s clients list\n", i.DataDir)
 }

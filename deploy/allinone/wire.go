@@ -56,7 +56,7 @@ func (g *graph) build(ctx context.Context) error {
 	g.in.Add("mgmt-api", g.mgmt)
 	g.in.OnLoss(g.edge.Fence)
 	g.in.Check("partitions", func(context.Context) error { return g.unserved() })
-	g.in.Check("listeners", g.listening)
+	g.in.Check("listeners", func(context.Context) error { return g.listening() })
 	return nil
 }
 
@@ -205,7 +205,7 @@ func (g *graph) listeners() []broker.ListenerInfo {
 	return nil
 }
 
-func (g *graph) listening(context.Context) error {
+func (g *graph) listening() error {
 	if gw := g.gateway.Load(); gw == nil || !gw.Serving() {
 		return errors.New("not every listener is open")
 	}
@@ -214,7 +214,7 @@ func (g *graph) listening(context.Context) error {
 
 // status is the seed's text for load balancers, which serve only while it is true.
 func (g *graph) status() (string, bool) {
-	return boot.Status(g.config.NodeName(), g.listening(nil) == nil)
+	return boot.Status(g.config.NodeName(), g.listening() == nil)
 }
 
 // kinds is the order in which listeners are told.
@@ -225,7 +225,7 @@ func (g *graph) told() []Listener {
 	var list []Listener
 	for _, l := range g.listeners() {
 		c := g.config.MQTT.Listeners[l.Name]
-		list = append(list, Listener{Name: l.Name, Kind: strings.TrimPrefix(l.Protocol, "mqtt:"), Addr: l.Bind, Path: c.Path})
+		list = append(list, Listener{Name: l.Name, Kind: strings.TrimPrefix(l.Protocol, "mqtt:"), Addr: l.Bind, Path: c.Path, Own: c.TLS.CertFile != ""})
 	}
 	slices.SortStableFunc(list, func(a, b Listener) int { return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind) })
 	return list

@@ -10,10 +10,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-var (
-	errStillThere = errors.New("it is still there")
-	errAdmitted   = errors.New("admitted")
-)
+var errStillThere = errors.New("it is still there")
 
 // soon is how long a change of users and rules may take to hold on every gateway.
 const soon = time.Second

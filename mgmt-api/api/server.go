@@ -24,7 +24,6 @@ import (
 	"github.com/pando-mq/pando/mgmt-api/account"
 	"github.com/pando-mq/pando/mgmt-api/fleet"
 	"github.com/pando-mq/pando/services/log"
-	"github.com/pando-mq/pando/services/rpc"
 )
 
 const (
@@ -107,7 +106,7 @@ func (s *Server) around(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	defer cancel()
 	resp, err = next(ctx, req)
 	if err != nil {
-		return nil, rpc.ToStatus(err)
+		return nil, statusOf(err)
 	}
 	return resp, nil
 }

@@ -252,7 +252,7 @@ func TestRoutesOfSeveralRoutersAreOne(t *testing.T) {
 func TestStatsCountWildcardsOnce(t *testing.T) {
 	t.Parallel()
 	s, f := open(t)
-	s.Gateway("g1").SetInfo(broker.NodeInfo{Stats: map[string]int64{"clients/count": 2, "sessions/count": 1, "dropped/expired": 9}})
+	s.Gateway("g1").SetInfo(broker.NodeInfo{Stats: map[string]int64{"clients/count": 2, "clients/max": 6, "sessions/count": 1, "sessions/max": 4, "dropped/expired": 9}})
 	s.Gateway("g2").SetInfo(broker.NodeInfo{Stats: map[string]int64{"clients/count": 3}})
 	s.Store("st").SetStats(map[string]int64{"sessions/count": 10, "queue/bytes": 5})
 	s.Store("g2").SetStats(map[string]int64{"sessions/count": 20})
@@ -260,7 +260,7 @@ func TestStatsCountWildcardsOnce(t *testing.T) {
 	s.Router("r2").SetStats(map[string]int64{"routes/count": 9, "routes/wildcard": 5, "topics/count": 6, "topics/wildcard": 3, "retained/count": 2})
 	nodes := f.Nodes(t.Context(), "")
 	got, missing := f.Stats(t.Context(), nodes)
-	want := map[string]int64{"clients/count": 5, "sessions/count": 31, "routes/count": 11, "topics/count": 7, "retained/count": 3}
+	want := map[string]int64{"clients/count": 5, "clients/max": 6, "sessions/count": 31, "sessions/max": 31, "routes/count": 11, "topics/count": 7, "retained/count": 3}
 	if diff := cmp.Diff(want, got); diff != "" || len(missing) > 0 {
 		t.Errorf("sum: %s, missing %v", diff, missing)
 	}

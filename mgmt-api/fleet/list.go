@@ -204,11 +204,7 @@ func subscriptionsOf[C any](ctx context.Context, q broker.ClientQuery, owners fu
 	if err != nil {
 		return part[broker.SubscriptionInfo]{}, err
 	}
-	if !all.more {
-		return part[broker.SubscriptionInfo]{rows: rows}, nil
-	}
-	rows = slices.DeleteFunc(rows, func(s broker.SubscriptionInfo) bool { return s.ClientID > all.upTo })
-	return part[broker.SubscriptionInfo]{rows: rows, more: true, upTo: all.upTo}, nil
+	return part[broker.SubscriptionInfo]{rows: rows, more: all.more, upTo: all.upTo}, nil
 }
 
 func subscriptionKey(s broker.SubscriptionInfo) string { return s.ClientID }

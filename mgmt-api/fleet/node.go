@@ -78,6 +78,7 @@ func (f *Fleet) Stats(ctx context.Context, nodes Nodes) (map[string]int64, []Mis
 	for _, a := range stores {
 		addTo(sum, a.rows)
 	}
+	raiseMax(sum)
 	return sum, sortedMissing(slices.Concat(nodes.Missing, lost, missing(stores)))
 }
 
@@ -95,6 +96,7 @@ func (f *Fleet) NodeStats(ctx context.Context, nodes Nodes) (map[string]map[stri
 				addTo(each[n.Name], a.rows)
 			}
 		}
+		raiseMax(each[n.Name])
 	}
 	return each, sortedMissing(slices.Concat(nodes.Missing, lost, missing(stores)))
 }
@@ -139,6 +141,15 @@ func addTo(sum, more map[string]int64) {
 	for name, n := range more {
 		if public(name) {
 			sum[name] += n
+		}
+	}
+}
+
+// raiseMax keeps each maximum at least as large as its count: only gateways remember maxima, and sessions and subscriptions are counted elsewhere too.
+func raiseMax(sum map[string]int64) {
+	for name, n := range sum {
+		if what, found := strings.CutSuffix(name, "/max"); found {
+			sum[name] = max(n, sum[what+"/count"])
 		}
 	}
 }

@@ -28,7 +28,8 @@ type Page[R any] struct {
 	Missing []Missing
 }
 
-// part is what one service gave for a page: its rows in order, and, when it has more, the key up to which they are complete.
+// part is what one service gave for a page: its rows in order, and, when it has more, the key up to which they are complete; rows beyond it are left for the
+// next page.
 type part[R any] struct {
 	rows []R
 	more bool

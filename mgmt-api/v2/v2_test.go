@@ -224,6 +224,11 @@ func TestClients(t *testing.T) {
 	row := `{"client_id":"a/b+\u003cscript\u003e","username":"ann","ipaddress":"::1","port":99,"clean_sess":true,"proto_ver":4,"keepalive":60,"connected_at":"2026-03-01 12:00:00"}`
 	a.expect("GET", "/api/v2/clients/a%2Fb+%3Cscript%3E", "", `{"code":0,"result":{"objects":[`+row+`]}}`)
 	a.expect("GET", "/api/v2/nodes/gw@test/clients/a%2Fb+%3Cscript%3E", "", `{"code":0,"result":{"objects":[`+row+`]}}`)
+	g.Add(fleettest.Client("zz%41"))
+	if _, body := a.ask("GET", "/api/v2/clients/zz%2541", ""); !strings.Contains(body, `"client_id":"zz%41"`) {
+		t.Errorf("decoded twice: %s", body)
+	}
+	a.expect("DELETE", "/api/v2/clients/zz%2541", "", `{"code":0,"result":[]}`)
 	a.expect("GET", "/api/v2/nodes/gw@test/clients/nobody", "", `{"code":0,"result":{"objects":[]}}`)
 	a.expect("GET", "/api/v2/nodes/nowhere/clients", "", `{"code":101,"message":"node nowhere is not up"}`)
 	a.expect("GET", "/api/v2/nodes/gw@test/clients?page_size=1", "", `{"code":0,"result":{"current_page":1,"page_size":1,"total_num":45,"total_page":45,"objects":[`+row+`]}}`)

@@ -180,6 +180,10 @@ func (in *Infra) open(ctx context.Context, d Deps) (err error) {
 	return nil
 }
 
+// answerWithin is how long one question to JetStream waits before it is asked again. While the servers of a NATS cluster find each other an answer may get
+// lost on its way, so it must be far below the time that a start has.
+const answerWithin = time.Second
+
 // replicas is what the configuration says, or three, or as many as there are JetStream servers.
 func replicas(ctx context.Context, c *Common, conn *nats.Conn) (int, error) {
 	if c.Journal.Replicas > 0 {
@@ -193,7 +197,10 @@ func replicas(ctx context.Context, c *Common, conn *nats.Conn) (int, error) {
 		return 0, err
 	}
 	for {
-		if _, err = js.AccountInfo(ctx); err == nil {
+		try, cancel := context.WithTimeout(ctx, answerWithin)
+		_, err = js.AccountInfo(try)
+		cancel()
+		if err == nil {
 			return min(3, len(conn.Servers())), nil
 		}
 		select {

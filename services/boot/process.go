@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/pando-mq/pando/services/config/emq"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/ops"
 	"github.com/pando-mq/pando/services/run"
@@ -55,6 +57,19 @@ func OpenProcess(service string, c *Common, w io.Writer) (*Process, error) {
 		debug.SetMemoryLimit(c.Limits.Memory)
 	}
 	return p, nil
+}
+
+// Answer writes what became of the keys of an emq.conf, one line each, whatever log.level is: an emq.conf sets log.console.level = error as a rule, and its
+// keys are answered all the same.
+func (p *Process) Answer(ctx context.Context, notices []emq.Notice) error {
+	for _, n := range notices {
+		r := slog.NewRecord(time.Now(), slog.LevelInfo, "emq.conf: "+n.String(), 0)
+		r.AddAttrs(slog.String(log.KeyFile, n.Origin.String()))
+		if err := p.Log.Handler().Handle(ctx, r); err != nil {
+			return fmt.Errorf("write the log: %w", err)
+		}
+	}
+	return nil
 }
 
 // Group is an empty group of services with the process's log; a service has the time to drain its parts one after the other.

@@ -62,8 +62,8 @@ func (p Program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	for _, n := range loaded.Notices {
-		proc.Log.Info("emq.conf: "+n.String(), slog.String(log.KeyFile, n.Origin.String()))
+	if err := proc.Answer(ctx, loaded.Notices); err != nil {
+		return errors.Join(err, proc.Close())
 	}
 	return errors.Join(p.serve(ctx, proc), proc.Close())
 }

@@ -45,7 +45,7 @@ const (
 	OpAttach      SessionOp = iota + 1 // Attach: client id is connected here now
 	OpAnnounce                         // Announce: after a change of the owner, before anything else of that client
 	OpDetach                           // Detach: the connection ended
-	OpKicked                           // Kicked: answer to a kick push: the old connection reads nothing more and its own publishes are acked
+	OpKicked                           // answer to a kick push: the old connection reads nothing more and its own publishes are acked; Detach, which may be nil, says how it ended
 	OpSubscribe                        // Subs; answered when routed (rule N8)
 	OpUnsubscribe                      // Subs (filters only)
 	OpAck                              // Ack: the client's PUBACK, PUBREC or PUBCOMP

@@ -7,38 +7,6 @@ import (
 	"github.com/pando-mq/pando/services/hook"
 )
 
-// flight is one message with a packet id that is under way on this connection (rule R5). For persistent sessions it stays until the session partition has
-// answered what the client said; then its owner, or the next one, knows.
-type flight struct {
-	index    uint64
-	qos      broker.QoS
-	sent     bool // given to the device
-	received bool // PUBREC came
-	recorded bool // the session partition answered the PUBREC
-	released bool // PUBREL was asked for
-	answered bool // the client has no more to say
-	at       int64
-	msg      *broker.Message // kept if somebody will ask for it: message.acked, repeats
-	retain   bool
-	subIDs   []uint32
-}
-
-// track notes a message. Called with the lock held.
-func (c *Conn) track(id uint16, f flight) {
-	if c.inflight == nil {
-		c.inflight = make(map[uint16]flight)
-	}
-	c.inflight[id] = f
-}
-
-// mark changes an entry, if it is there. Called with the lock held.
-func (c *Conn) mark(id uint16, fn func(*flight)) {
-	if f, ok := c.inflight[id]; ok {
-		fn(&f)
-		c.inflight[id] = f
-	}
-}
-
 // sent notes that a message is about to go to the device.
 func (c *Conn) sent(o *outgoing) {
 	if o.PacketID == 0 {
@@ -46,30 +14,29 @@ func (c *Conn) sent(o *outgoing) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mark(o.PacketID, func(f *flight) {
-		f.sent = true
-		if c.resend || !c.e.hooks.MessageAcked.Empty() {
-			f.msg, f.retain, f.subIDs, f.at = o.Msg, o.Retain, o.SubIDs, c.e.now().UnixMilli()
-		}
-	})
+	f := c.inflight.get(o.PacketID)
+	if f == nil {
+		return
+	}
+	f.sent = true
+	if c.resend || !c.e.hooks.MessageAcked.Empty() {
+		f.copy = &sentCopy{msg: o.Msg, retain: o.Retain, subIDs: o.SubIDs, at: c.e.now()}
+	}
 }
 
 // forgetFlight ends an entry if it still is that of index.
 func (c *Conn) forgetFlight(id uint16, index uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f, ok := c.inflight[id]; ok && f.index == index {
-		delete(c.inflight, id)
-		if len(c.inflight) == 0 {
-			c.inflight = nil
-		}
+	if f := c.inflight.get(id); f != nil && f.index == index {
+		c.inflight.drop(id)
 	}
 }
 
 // Ack handles PUBACK, PUBREC and PUBCOMP. failed is a reason code of 0x80 or above. It returns false for a packet id that waits for no such answer. After a
 // PUBREC that did not fail, PUBREL follows by Device.Release, for a repeated one too.
 func (c *Conn) Ack(packetID uint16, kind broker.AckKind, failed bool) (known bool) {
-	f, ok := c.answerOf(packetID, kind, failed)
+	f, msg, ok := c.answerOf(packetID, kind, failed)
 	if !ok {
 		c.missed(kind)
 		return false
@@ -86,21 +53,24 @@ func (c *Conn) Ack(packetID uint16, kind broker.AckKind, failed bool) (known boo
 	} else {
 		c.sendAck(packetID, a)
 	}
-	if f.msg != nil && kind != broker.AckPubcomp && !failed {
-		c.e.hooks.MessageAcked.Run(c.id, f.msg, func(*broker.Message, hook.Result) {})
+	if msg != nil && kind != broker.AckPubcomp && !failed {
+		c.e.hooks.MessageAcked.Run(c.id, msg, func(*broker.Message, hook.Result) {})
 	}
 	return true
 }
 
-// answerOf checks an answer against the table, notes it there, and returns the entry as it was before.
-func (c *Conn) answerOf(id uint16, kind broker.AckKind, failed bool) (was flight, ok bool) {
+// answerOf checks an answer against the table, notes it there, and returns the entry as it was before, with its message if that is kept.
+func (c *Conn) answerOf(id uint16, kind broker.AckKind, failed bool) (was flight, msg *broker.Message, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f, ok := c.inflight[id]
-	if !ok || f.answered || !f.sent {
-		return f, false
+	f := c.inflight.get(id)
+	if f == nil || f.answered || !f.sent {
+		return was, nil, false
 	}
-	was = f
+	was = *f
+	if f.copy != nil {
+		msg = f.copy.msg
+	}
 	switch {
 	case kind == broker.AckPuback && f.qos == 1:
 		f.answered = true
@@ -108,14 +78,15 @@ func (c *Conn) answerOf(id uint16, kind broker.AckKind, failed bool) (was flight
 		if !f.received {
 			f.received, f.answered = !failed, failed
 		}
-		f.msg = nil
+		if f.copy != nil {
+			f.copy.msg, f.copy.subIDs = nil, nil
+		}
 	case kind == broker.AckPubcomp && f.qos == 2 && f.received:
 		f.answered = true
 	default:
-		return f, false
+		return was, nil, false
 	}
-	c.inflight[id] = f
-	return was, true
+	return was, msg, true
 }
 
 // missed counts an answer that nothing waits for.
@@ -140,13 +111,10 @@ func (c *Conn) ackClean(id uint16, a broker.ClientAck) {
 	r := c.sess.Ack(a, c.e.now())
 	c.e.dropAll(c.sess.Dropped())
 	if r.Release {
-		c.mark(id, func(f *flight) { f.released, f.at = true, c.e.now().UnixMilli() })
+		c.released(id)
 	}
 	if r.Done || !r.Known {
-		delete(c.inflight, id)
-		if len(c.inflight) == 0 {
-			c.inflight = nil
-		}
+		c.inflight.drop(id)
 	}
 	c.mu.Unlock()
 	if r.Release {
@@ -166,9 +134,23 @@ func (c *Conn) sendAck(id uint16, a broker.ClientAck) {
 			return
 		}
 		c.mu.Lock()
-		c.mark(id, func(f *flight) { f.recorded = true })
+		if f := c.inflight.get(id); f != nil {
+			f.recorded = true
+		}
 		c.mu.Unlock()
 	})
+}
+
+// released notes that PUBREL is about to go to the device. Called with the lock held.
+func (c *Conn) released(id uint16) {
+	f := c.inflight.get(id)
+	if f == nil {
+		return
+	}
+	f.sent, f.received, f.released = true, true, true
+	if c.resend {
+		f.copy = &sentCopy{at: c.e.now()}
+	}
 }
 
 // repeat sends unanswered messages again, for protocols that do so on a live connection.
@@ -176,9 +158,7 @@ func (c *Conn) repeat() {
 	if !c.flowing() {
 		return
 	}
-	now := c.e.now()
-	due := now.Add(-c.e.cfg.Session.RetryInterval)
-	for _, o := range c.unanswered(due, now) {
+	for _, o := range c.unanswered(c.e.now()) {
 		if o.Op == broker.PushRelease {
 			c.dev.Release(o.PacketID)
 			continue
@@ -187,23 +167,24 @@ func (c *Conn) repeat() {
 	}
 }
 
-// unanswered lists what was sent before due and has no answer, in order.
-func (c *Conn) unanswered(due, now time.Time) []outgoing {
+// unanswered lists what was sent a retry interval ago and has no answer, in order.
+func (c *Conn) unanswered(now time.Time) []outgoing {
+	due := now.Add(-c.e.cfg.Session.RetryInterval)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []outgoing
-	for id, f := range c.inflight {
-		if !f.sent || f.answered || f.at == 0 || f.at > due.UnixMilli() || f.msg == nil && !f.released {
-			continue
+	c.inflight.each(func(f *flight) {
+		k := f.copy
+		if !f.sent || f.answered || k == nil || k.at.After(due) || k.msg == nil && !f.released {
+			return
 		}
-		o := outgoing{Push: broker.Push{Op: broker.PushPublish, Index: f.index, PacketID: id, QoS: f.qos, Dup: true, Retain: f.retain, Msg: f.msg, SubIDs: f.subIDs}}
+		k.at = now
+		o := outgoing{Push: broker.Push{Op: broker.PushPublish, Index: f.index, PacketID: f.id, QoS: f.qos, Dup: true, Retain: k.retain, Msg: k.msg, SubIDs: k.subIDs}}
 		if f.received {
 			o.Op = broker.PushRelease
 		}
-		f.at = now.UnixMilli()
-		c.inflight[id] = f
 		list = append(list, o)
-	}
+	})
 	sortByIndex(list)
 	return list
 }

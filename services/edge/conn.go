@@ -29,6 +29,7 @@ type Conn struct {
 	clean  bool             // the session is hosted here
 	resend bool
 	timer  timer
+	runner func() // run, made once
 	Stats  Stats
 
 	touched atomic.Int64 // Unix milliseconds, as the wheel has them
@@ -72,7 +73,7 @@ type Conn struct {
 	attached  bool                   // the Attach was accepted, and no Detach sent
 	sess      *session.Session       // clean sessions
 	subs      map[string]*subscribed // by full filter, mount point included
-	inflight  map[uint16]flight
+	inflight  flights
 	pushes    []broker.Push // persistent sessions: not yet taken
 	pushBytes int
 	answers   [2]answers    // of QoS 1 and QoS 2 publishes

@@ -40,7 +40,7 @@ type connecting struct {
 func (e *Edge) Connect(dev Device, req *ConnectRequest, done func(ConnectResult)) *Conn {
 	id := identityOf(&req.Credentials)
 	c := &Conn{e: e, dev: dev, number: e.next.Add(1), id: id, resend: req.Resend, connecting: &connecting{req: req, done: done}}
-	c.timer.c = c
+	c.timer.c, c.runner = c, c.run
 	e.stats.addConnection()
 	if id.ClientID == "" {
 		id.ClientID = assignedPrefix + strings.ToLower(rand.Text())
@@ -140,6 +140,9 @@ func (c *Conn) attach(will *broker.Will) {
 		if reply.Err == nil && reply.Attach != nil {
 			c.mu.Lock()
 			c.epoch, c.attached = reply.Attach.Epoch, true
+			if reply.Attach.Present { // an existing session goes on at its partition, also when it ends with this connection (expiry 0)
+				c.clean = false
+			}
 			c.mu.Unlock()
 			c.part.attached(c, c.key(), reply.Attach.Epoch)
 		}

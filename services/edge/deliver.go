@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"time"
+
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/session"
@@ -32,6 +34,10 @@ const (
 //	                     ├─ expired? ─ authorised? ─ message.delivered ─ Device.Deliver
 //	persistent: pushes  ─┘                 └──────────────┴─ may answer later: then everything behind waits
 func (c *Conn) pump() {
+	if !c.flowing() {
+		return
+	}
+	now := c.e.now()
 	for n := 0; c.flowing(); n++ {
 		if n == pumpBatch {
 			c.wake()
@@ -41,7 +47,7 @@ func (c *Conn) pump() {
 		if c.stash != nil {
 			o = *c.stash
 			c.stash = nil
-		} else if !c.take(&o) {
+		} else if !c.take(&o, now) {
 			return
 		}
 		c.advance(&o)
@@ -54,13 +60,13 @@ func (c *Conn) flowing() bool {
 }
 
 // take fetches the next thing to do.
-func (c *Conn) take(o *outgoing) bool {
+func (c *Conn) take(o *outgoing, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sess == nil {
-		return c.takePush(o)
+		return c.takePush(o, now)
 	}
-	out, ok := c.sess.Next(c.e.now(), session.Volatile)
+	out, ok := c.sess.Next(now, session.Volatile)
 	c.e.dropAll(c.sess.Dropped())
 	c.alarm()
 	c.uncrowd()
@@ -69,7 +75,7 @@ func (c *Conn) take(o *outgoing) bool {
 	}
 	o.Push, o.expired = out.Push, out.Expired
 	if o.PacketID != 0 && o.Op == broker.PushPublish {
-		c.track(o.PacketID, flight{index: o.Index, qos: o.QoS})
+		c.inflight.put(flight{id: o.PacketID, index: o.Index, qos: o.QoS})
 	}
 	return true
 }
@@ -272,14 +278,16 @@ func (c *Conn) drop(o *outgoing, why DropReason) {
 	c.mu.Lock()
 	a := broker.ClientAck{Index: o.Index, Kind: broker.AckDropped}
 	if c.clean {
-		delete(c.inflight, o.PacketID)
+		c.inflight.drop(o.PacketID)
 		if c.sess != nil {
 			c.sess.Ack(a, c.e.now()) // what it notes as dropped is counted above
 		}
 		c.mu.Unlock()
 		return
 	}
-	c.mark(o.PacketID, func(f *flight) { f.answered = true })
+	if f := c.inflight.get(o.PacketID); f != nil {
+		f.answered = true
+	}
 	c.mu.Unlock()
 	c.sendAck(o.PacketID, a)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/session"
@@ -17,11 +18,19 @@ type found struct {
 
 // dispatch gives one message to the clean sessions of this node, and remembers whom to wake. It takes the lock of one connection at a time.
 type dispatch struct {
+	now   time.Time
 	hits  []found
 	wakes []*Conn
 }
 
 var dispatches = sync.Pool{New: func() any { return new(dispatch) }}
+
+// dispatch begins one.
+func (e *Edge) dispatch() *dispatch {
+	d := dispatches.Get().(*dispatch)
+	d.now = e.now()
+	return d
+}
 
 // dispatchKeep is how much room a dispatch may have to be kept.
 const dispatchKeep = 1 << 14
@@ -70,7 +79,7 @@ func (d *dispatch) take(c *Conn, grant func(*session.Session) (session.Grant, bo
 		return
 	}
 	if g, ok := grant(c.sess); ok {
-		if _, lost := c.enqueue(m, g); lost > 0 {
+		if _, lost := c.enqueue(m, g, d.now); lost > 0 {
 			c.e.dropped(lost-1, 1)
 		}
 		d.due(c)
@@ -87,8 +96,8 @@ func (d *dispatch) due(c *Conn) {
 
 // enqueue puts a message into a clean session. lost is 1 + the reason if this message itself was dropped, which is not counted yet; otherwise 0.
 // Called with the lock held.
-func (c *Conn) enqueue(m *broker.Message, g session.Grant) (index uint64, lost DropReason) {
-	index, drops := c.sess.Enqueue(m, g, c.e.now())
+func (c *Conn) enqueue(m *broker.Message, g session.Grant, now time.Time) (index uint64, lost DropReason) {
+	index, drops := c.sess.Enqueue(m, g, now)
 	for i := range drops {
 		if drops[i].Msg == m {
 			lost = DropReason(drops[i].Reason) + 1
@@ -142,7 +151,7 @@ func (d *dispatch) offer(c *Conn, s broker.Share, m *broker.Message, node string
 	if !ok {
 		return false
 	}
-	if _, lost := c.enqueue(m, grant); lost > 0 {
+	if _, lost := c.enqueue(m, grant, d.now); lost > 0 {
 		return false
 	}
 	d.due(c)
@@ -154,7 +163,7 @@ func (e *Edge) dispatchLocal(m *broker.Message) bool {
 	if filters, _ := e.local.Len(); filters == 0 && e.shares.empty() {
 		return false
 	}
-	d := dispatches.Get().(*dispatch)
+	d := e.dispatch()
 	defer d.wake()
 	node := e.deps.NodeName
 	e.local.Match(m.Topic, func(filter string, _ uint64, c *Conn) {

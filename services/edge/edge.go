@@ -34,7 +34,7 @@ type Deps struct {
 	QueueAlarm func(id *broker.Identity, high bool, queued int)
 	Durability string // in force, for listings: "fsync x3"
 	Log        *slog.Logger
-	Registerer Registerer       // nil: no metrics
+	Registerer Registerer       // nil: no metrics; it serves one Edge at a time
 	Now        func() time.Time // nil: time.Now
 }
 

@@ -43,7 +43,7 @@ func (c *Conn) submit() {
 	c.mu.Lock()
 	closed := c.closed
 	c.mu.Unlock()
-	if !closed && c.dev.Post(c.run) {
+	if !closed && c.dev.Post(c.runner) {
 		return
 	}
 	c.mu.Lock()
@@ -53,11 +53,19 @@ func (c *Conn) submit() {
 		return
 	}
 	c.mu.Unlock()
-	c.e.tasks.spawn(c.run)
+	c.e.tasks.spawn(c.runner)
 }
 
 // run works off one round of events, and asks for another if there are more.
 func (c *Conn) run() {
+	done := false
+	defer func() {
+		if !done { // a callback of the gateway panicked: what is left runs after Closed
+			c.mu.Lock()
+			c.scheduled = false
+			c.mu.Unlock()
+		}
+	}()
 	c.mu.Lock()
 	events := c.events
 	c.events, c.pumpDue = nil, false
@@ -67,6 +75,7 @@ func (c *Conn) run() {
 	}
 	c.flushAnswers()
 	c.pump()
+	done = true
 	c.vacate(true)
 }
 

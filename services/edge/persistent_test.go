@@ -171,3 +171,24 @@ func TestSetExpiry(t *testing.T) {
 		t.Error("a clean session got an expiry")
 	}
 }
+
+// A session that exists goes on, with what it has, also for a connection that ends it (MQTT 5.0: clean start 0, expiry interval 0).
+func TestSessionGoesOnForAConnectionThatEndsIt(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	e := b.Edge(t, nil)
+	d := b.Connect(t, e, edgetest.Persistent("c"))
+	granted(t, d.Subscribe(1, "t"))
+	d.Disconnect(edge.Disconnect{})
+	eventually(t, "detached", func() bool { return !b.Sessions.Attached("", "c") })
+	pub := b.Connect(t, e, edgetest.Clean("pub"))
+	receive(t, pub.Publish("t", "kept", 1, 1))
+	last := edgetest.NewDevice()
+	defer last.Close()
+	req := edgetest.Persistent("c")
+	req.Expiry = 0
+	if r := last.Connect(e, req); r.Err != nil || !r.SessionPresent {
+		t.Fatalf("%+v", r)
+	}
+	wantGot(t, last, "t=kept")
+}

@@ -20,7 +20,7 @@ func (c *Conn) pushed(p *broker.Push) {
 	case broker.PushPublish:
 		due = c.pushPublish(p)
 	case broker.PushRelease:
-		if f, ok := c.inflight[p.PacketID]; c.clean || c.gone || ok && f.released && f.index == p.Index {
+		if f := c.inflight.get(p.PacketID); c.clean || c.gone || f != nil && f.released && f.index == p.Index {
 			break
 		}
 		c.pushes = append(c.pushes, *p)
@@ -54,10 +54,10 @@ func (c *Conn) pushPublish(p *broker.Push) (due bool) {
 			return false
 		}
 	} else {
-		if f, ok := c.inflight[p.PacketID]; ok && f.index == p.Index {
+		if f := c.inflight.get(p.PacketID); f != nil && f.index == p.Index {
 			return false
 		}
-		c.track(p.PacketID, flight{index: p.Index, qos: p.QoS})
+		c.inflight.put(flight{id: p.PacketID, index: p.Index, qos: p.QoS})
 	}
 	c.pushBytes += size
 	c.pushes = append(c.pushes, *p)
@@ -66,7 +66,7 @@ func (c *Conn) pushPublish(p *broker.Push) (due bool) {
 }
 
 // takePush fetches the next push. Called with the lock held.
-func (c *Conn) takePush(o *outgoing) bool {
+func (c *Conn) takePush(o *outgoing, now time.Time) bool {
 	if len(c.pushes) == 0 {
 		return false
 	}
@@ -77,14 +77,14 @@ func (c *Conn) takePush(o *outgoing) bool {
 		c.pushes = nil
 	}
 	if o.Op == broker.PushRelease {
-		c.mark(o.PacketID, func(f *flight) { f.released, f.received, f.sent, f.at = true, true, true, c.e.now().UnixMilli() })
-		if _, ok := c.inflight[o.PacketID]; !ok { // its PUBREC came on an earlier connection
-			c.track(o.PacketID, flight{index: o.Index, qos: 2, sent: true, received: true, released: true, at: c.e.now().UnixMilli()})
+		if c.inflight.get(o.PacketID) == nil { // its PUBREC came on an earlier connection
+			c.inflight.put(flight{id: o.PacketID, index: o.Index, qos: 2})
 		}
+		c.released(o.PacketID)
 		return true
 	}
 	c.pushBytes -= o.Msg.Size()
-	o.expired = !o.Dup && o.Msg.Expired(c.e.now())
+	o.expired = !o.Dup && o.Msg.Expired(now)
 	return true
 }
 
@@ -113,9 +113,9 @@ func (c *Conn) announcement() (r broker.SessionRequest, ok bool) {
 	r = broker.SessionRequest{Op: broker.OpAnnounce, Tenant: c.id.Tenant, ClientID: c.id.ClientID, Conn: c.number, Epoch: c.epoch}
 	r.Announce = &broker.Announce{Attach: *c.will.attach}
 	if !c.clean {
-		for id, f := range c.inflight {
-			r.Announce.Inflight = append(r.Announce.Inflight, broker.Inflight{Index: f.index, PacketID: id, QoS: f.qos, Received: f.received && (f.released || !f.recorded)})
-		}
+		c.inflight.each(func(f *flight) {
+			r.Announce.Inflight = append(r.Announce.Inflight, broker.Inflight{Index: f.index, PacketID: f.id, QoS: f.qos, Received: f.received && (f.released || !f.recorded)})
+		})
 		slices.SortFunc(r.Announce.Inflight, func(a, b broker.Inflight) int { return cmp.Compare(a.Index, b.Index) })
 	}
 	return r, true
@@ -158,8 +158,11 @@ func (c *Conn) kickEvent(p broker.Push) func() {
 			k.sent = false
 		}
 		code := KickAdmin
-		if p.Reason == KickTakenOver.String() || p.Reason == "flapping" {
+		switch p.Reason {
+		case "conflict", "flapping":
 			code = KickTakenOver
+		case "resync": // the new owner does not know what was sent here (rule R5)
+			code = KickLost
 		}
 		c.end(code, p.Reason)
 		c.settleKick()

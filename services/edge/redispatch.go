@@ -158,7 +158,7 @@ func (r *redispatch) give(m *broker.Message, s broker.Share) {
 	now := r.e.now()
 	k := groupKey{m.Tenant, s}
 	if m.Node == r.e.deps.NodeName && r.e.shares.has(k) && !r.e.groups.has(k) {
-		d := dispatches.Get().(*dispatch)
+		d := r.e.dispatch()
 		taken := d.share(&r.e.shares, k, m, m.Node)
 		d.wake()
 		if !taken {

@@ -132,7 +132,7 @@ func (c *Conn) offerRetained(job retainedJob, m *broker.Message) (room <-chan st
 	due := false
 	if g, ok := c.sess.GrantFor(job.full, m, c.e.deps.NodeName); ok {
 		g.Retain = true
-		if _, lost := c.enqueue(m, g); lost > 0 {
+		if _, lost := c.enqueue(m, g, c.e.now()); lost > 0 {
 			c.e.dropped(lost-1, 1)
 		}
 		c.pumpDue = true

@@ -91,7 +91,7 @@ func (s *deliverStream) endLocked(err error) {
 
 // Send implements broker.DeliverStream: the batch is taken into the queues of the clean sessions before it returns.
 func (s *deliverStream) Send(batch []broker.Delivery) error {
-	d := dispatches.Get().(*dispatch)
+	d := s.e.dispatch()
 	acks, err := s.take(d, batch)
 	d.wake()
 	if err != nil {

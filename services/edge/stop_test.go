@@ -156,3 +156,46 @@ func TestRouterFailOver(t *testing.T) {
 		}
 	})
 }
+
+// panicking is a device whose gateway panics in one of its callbacks, and closes then, as services/transport does.
+type panicking struct{ *edgetest.Device }
+
+func (d panicking) Post(fn func()) bool {
+	return d.Device.Post(func() {
+		defer func() {
+			if recover() != nil {
+				go d.Close()
+			}
+		}()
+		fn()
+	})
+}
+
+func TestPanicOfAGatewayEndsItsConnectionOnly(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	e := b.Edge(t, nil)
+	other := b.Connect(t, e, edgetest.Clean("other"))
+	d := panicking{edgetest.NewDevice()}
+	connected := make(chan struct{})
+	req := edgetest.Clean("c")
+	var conn *edge.Conn
+	d.Device.Post(func() {
+		conn = e.Connect(d, &req, func(edge.ConnectResult) { close(connected) })
+		d.Adopt(conn)
+	})
+	receive(t, connected)
+	release := b.Auth.Stall()
+	d.Post(func() {
+		conn.Publish(edge.Publish{Msg: &broker.Message{Topic: "t", QoS: 1}, PacketID: 1, Done: func(edge.PublishResult) { panic("as the test wants") }})
+	})
+	eventually(t, "asked", func() bool { return len(b.Auth.Questions()) == 1 })
+	release()
+	eventually(t, "gone", func() bool {
+		rows, err := e.Clients(t.Context(), broker.ClientQuery{})
+		return err == nil && len(rows) == 1
+	})
+	if r := receive(t, other.Publish("t", "x", 1, 1)); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+}

@@ -132,10 +132,11 @@ func (d *Dialer) Call(node cluster.Node, fn func(grpc.ClientConnInterface) error
 }
 
 // Owned calls fn with the owner of a partition. It waits for an owner, and for the next one after KindNotOwner, or after KindUnavailable from a process
-// that is not the owner any more, until ctx ends. Any other result of fn is returned as it is. When ctx ends before there was an owner that took the call the error is KindUnavailable, or KindCanceled if ctx was canceled.
+// that is not the owner any more, until ctx ends. Any other result of fn is returned as it is. A partition that the cluster has not is
+// KindNotOwner at once, as an implementation in this process would say. When ctx ends before there was an owner that took the call the error is KindUnavailable, or KindCanceled if ctx was canceled.
 func (d *Dialer) Owned(ctx context.Context, space cluster.Space, p int, fn func(cluster.Owner) error) error {
 	if n := d.cluster.Meta().Partitions[space]; p < 0 || p >= n {
-		return broker.Errorf(broker.KindInvalid, "%s partition %d of %d", space, p, n)
+		return broker.Errorf(broker.KindNotOwner, "%s partition %d of %d", space, p, n)
 	}
 	for {
 		v, changed := d.observe()

@@ -41,8 +41,8 @@ func TestOwnerMissing(t *testing.T) {
 	}{
 		{"nobody until the deadline", late, 0, broker.KindUnavailable},
 		{"caller gives up", gone, 0, broker.KindCanceled},
-		{"partition too high", t.Context(), 4, broker.KindInvalid},
-		{"partition too low", t.Context(), -1, broker.KindInvalid},
+		{"partition too high", t.Context(), 4, broker.KindNotOwner},
+		{"partition too low", t.Context(), -1, broker.KindNotOwner},
 	} {
 		_, err := r.router.OpenPublish(c.ctx, broker.PublishOpen{Source: broker.Source{Topic: c.p}}, func([]broker.PublishAck) {})
 		t.Run(c.name, func(t *testing.T) { wantKind(t, err, c.want) })

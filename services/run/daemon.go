@@ -84,7 +84,12 @@ func (d Daemon) await(ctx context.Context, pid int, exited <-chan error, offset 
 	for {
 		select {
 		case status := <-exited:
-			return fmt.Errorf("the daemon ended while starting (%s); %s says:\n%s", ended(status), d.LogFile, tail(d.LogFile, offset))
+			err := fmt.Errorf("the daemon ended while starting (%s); %s says:\n%s", ended(status), d.LogFile, tail(d.LogFile, offset))
+			var exit *exec.ExitError
+			if errors.As(status, &exit) && exit.ExitCode() > 0 {
+				return WithCode(exit.ExitCode(), err)
+			}
+			return err
 		case <-ctx.Done():
 			return fmt.Errorf("process %d is not ready yet and goes on starting, see %s: %w (%w)", pid, d.LogFile, ctx.Err(), notReady)
 		case <-tick.C:
@@ -102,19 +107,23 @@ func ended(status error) string {
 	return status.Error()
 }
 
-// tail returns the end of what was written after the offset.
+// tail returns the end of what was written after the offset, from the begin of a line when something had to be left out.
 func tail(path string, offset int64) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return []byte(err.Error())
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil {
-		offset = max(offset, info.Size()-tailBytes)
+	cut := false
+	if info, err := f.Stat(); err == nil && info.Size()-tailBytes > offset {
+		offset, cut = info.Size()-tailBytes, true
 	}
 	b, err := io.ReadAll(io.NewSectionReader(f, offset, tailBytes))
 	if err != nil {
 		return []byte(err.Error())
+	}
+	if end := bytes.IndexByte(b, '\n'); cut && end >= 0 && end+1 < len(b) {
+		b = b[end+1:]
 	}
 	return bytes.TrimSpace(b)
 }

@@ -42,6 +42,13 @@ func TestMainHelperProcess(t *testing.T) {
 		})
 	case "broken":
 		run.Main(func(context.Context) error { return errors.New("the port is taken") })
+	case "chatty":
+		run.Main(func(context.Context) error {
+			for n := range 500 {
+				fmt.Println("line", n, "of a log")
+			}
+			return run.WithCode(run.CodeUsage, errors.New("the key is wrong"))
+		})
 	}
 }
 
@@ -128,6 +135,19 @@ func TestDaemonThatDiesIsQuoted(t *testing.T) {
 	_, err := run.StartDaemon(deadline(t, 30*time.Second), brokenBy("broken", t.TempDir()))
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), "the port is taken") {
 		t.Errorf("error %v, want the exit status and the reason", err)
+	}
+}
+
+// The quoted end of a long log begins with a whole line, and the daemon's exit code is handed on.
+func TestEndOfLongLog(t *testing.T) {
+	t.Parallel()
+	_, err := run.StartDaemon(deadline(t, 30*time.Second), brokenBy("chatty", t.TempDir()))
+	if run.Code(err) != run.CodeUsage {
+		t.Errorf("exit code %d, want that of the daemon, %d", run.Code(err), run.CodeUsage)
+	}
+	_, quoted, _ := strings.Cut(fmt.Sprint(err), "says:\n")
+	if !strings.HasPrefix(quoted, "line ") || strings.HasPrefix(quoted, "line 0 ") || !strings.Contains(quoted, "the key is wrong") {
+		t.Errorf("quoted %q, want whole lines of the end", quoted)
 	}
 }
 

@@ -83,8 +83,8 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range l.Notices {
-		p.Log.Info("emq.conf: " + n.String())
+	if err := p.Answer(ctx, l.Notices); err != nil {
+		return errors.Join(err, p.Close())
 	}
 	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout}), p.Close())
 }

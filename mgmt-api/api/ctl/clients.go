@@ -128,7 +128,7 @@ func sessionColumns() []column[*mgmtv1.Session] {
 		{"CREATED", func(s row) string { return moment(s.GetCreatedMs()) }},
 		{"EXPIRES", func(s row) string {
 			if s.GetExpiresMs() == 0 {
-				return "never while connected, or never"
+				return "not while connected"
 			}
 			return moment(s.GetExpiresMs()) + " (in " + time.Until(time.UnixMilli(s.GetExpiresMs())).Round(time.Second).String() + ")"
 		}},

@@ -110,8 +110,19 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.statusCommand(), a.nodesCommand(), a.clientsCommand(), a.sessionsCommand(), a.subscriptionsCommand(), a.routesCommand(),
-		a.publishCommand(), a.usersCommand(userNames), a.usersCommand(clientIDs), a.aclCommand())
+		a.publishCommand(), a.usersCommand(userNames), a.usersCommand(clientIDs), a.aclCommand(), a.versionCommand())
 	return root
+}
+
+// versionCommand prints what --version prints, as `pando version` does.
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "The version of pandoctl", Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "pandoctl %s\n", run.Version())
+			return err
+		},
+	}
 }
 
 // group is a command that only holds others; a wrong one is named with what there is.

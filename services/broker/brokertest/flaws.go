@@ -54,6 +54,7 @@ const (
 	attachDurable        = "a persistent Attach is answered when durable"
 	inflightTable        = "what the gateway knows to be under way is not pushed again"
 	settledPush          = "held publishes are told to go on"
+	settledAtOnce        = "the answer to the kick lets held publishes go on"
 	willDropped          = "a normal disconnect drops the will"
 	sessionExpiry        = "a session expires"
 	dupFlag              = "what is sent again says so"
@@ -74,4 +75,20 @@ const (
 	oneMember   = "a copy for a group reaches one member"
 	injectACL   = "an injected message is authorised"
 	injectWaits = "an injected message is answered when acknowledged"
+)
+
+// The checks of the fake Auth.
+const (
+	generationRises = "the generation rises with every change"
+	failsClosed     = "what cannot be decided is refused"
+	barredClients   = "a barred client id is not let in"
+	passwords       = "passwords are compared"
+	superusers      = "superusers are allowed everything"
+	decisionOrder   = "decisions come in the order of the topics"
+	createRefuses   = "Create does not replace"
+	passwordsHashed = "passwords are not kept"
+	ruleAccess      = "a rule is about its access"
+	ruleConditions  = "all conditions of a rule must hold"
+	ruleIndex       = "a rule is put where its index says"
+	brokenFileKeeps = "a broken ACL file changes nothing"
 )

@@ -84,6 +84,9 @@ func (g *Gateway) Close() {
 	g.outbox.close()
 }
 
+// TopicPartition is where the fake believes that a topic or an exact filter lives.
+func (g *Gateway) TopicPartition(tenant, name string) int { return hash(tenant, name, g.cfg.Topics) }
+
 // StartRouter adds a router process that owns no topic partition.
 func (g *Gateway) StartRouter(id string, node broker.RouterNode) broker.NodeRef {
 	return g.routers.add(id, node)

@@ -15,7 +15,7 @@ func gatewayHarness(f flaws) func(T) GatewayHarness {
 		t.Cleanup(g.Close)
 		next := uint64(100)
 		return GatewayHarness{
-			Gateway: g, Ref: ref, Name: "gateway@host", Upstream: u, TopicPartition: func(tenant, name string) int { return hash(tenant, name, 8) },
+			Gateway: g, Ref: ref, Name: "gateway@host", Upstream: u, TopicPartition: g.TopicPartition,
 			Connect:      func(clientID, username string) GatewayClient { return g.Connect(clientID, username) },
 			StartGateway: func(id string) broker.NodeRef { next++; return broker.NodeRef{ID: id, Incarnation: next} },
 			StartRouter:  g.StartRouter, Deny: g.Deny,

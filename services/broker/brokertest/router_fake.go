@@ -11,10 +11,11 @@ import (
 
 // RouterConfig says what a Router delivers to. The zero value is a router without destinations.
 type RouterConfig struct {
-	Topics, Sessions, Retained int                                 // partitions; 0: 8, 4, 4
-	Sinks                      broker.Sessions                     // the tier of session partitions; nil: there is none
-	Gateways                   func(broker.NodeRef) broker.Gateway // nil: there is none
-	SyncQueueBytes             int                                 // of publishes that wait while routes are collected; 0: 64 KiB
+	Topics, Sessions, Retained int                                  // partitions; 0: 8, 4, 4
+	Sinks                      broker.Sessions                      // the tier of session partitions; nil: there is none
+	Gateways                   func(broker.NodeRef) broker.Gateway  // nil: there is none
+	Place                      func(tenant, name string, n int) int // which of n partitions has a topic or an exact filter; nil: a hash of its own
+	SyncQueueBytes             int                                  // of publishes that wait while routes are collected; 0: 64 KiB
 }
 
 // Router is the whole tier of routers in memory: it implements broker.Router, broker.RouterNode and broker.RouterAdmin. Close it.
@@ -41,6 +42,9 @@ func NewRouter(cfg RouterConfig) *Router { return newRouter(cfg, nil) }
 func newRouter(cfg RouterConfig, f flaws) *Router {
 	cfg.Topics, cfg.Sessions, cfg.Retained = cmp.Or(cfg.Topics, 8), cmp.Or(cfg.Sessions, 4), cmp.Or(cfg.Retained, 4)
 	cfg.SyncQueueBytes = cmp.Or(cfg.SyncQueueBytes, 64<<10)
+	if cfg.Place == nil {
+		cfg.Place = hash
+	}
 	r := &Router{cfg: cfg, flaws: f, alive: map[uint64]broker.NodeRef{}, epochs: map[int]uint64{}, wild: routeTable{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for n := range cfg.Topics {
@@ -66,11 +70,13 @@ func (r *Router) Close() {
 }
 
 // TopicPartition is where a topic or an exact filter lives.
-func (r *Router) TopicPartition(tenant, name string) int { return hash(tenant, name, r.cfg.Topics) }
+func (r *Router) TopicPartition(tenant, name string) int {
+	return r.cfg.Place(tenant, name, r.cfg.Topics)
+}
 
 // RetainedPartition is where the retained message of a topic lives.
 func (r *Router) RetainedPartition(tenant, name string) int {
-	return hash(tenant, name, r.cfg.Retained)
+	return r.cfg.Place(tenant, name, r.cfg.Retained)
 }
 
 // StartGateway makes a gateway incarnation that the router sees.

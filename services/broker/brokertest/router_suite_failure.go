@@ -2,7 +2,6 @@ package brokertest
 
 import (
 	"context"
-	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 )
@@ -109,7 +108,7 @@ func failureSentences() []sentence[*routed] {
 			need(t, h.ReleaseTopic != nil && h.MoveTopic != nil, "ReleaseTopic and MoveTopic")
 			p := h.publisher("a")
 			h.ReleaseTopic(h.TopicPartition("", "a"))
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), shortly)
 			defer cancel()
 			_, err := h.Router.OpenPublish(ctx, p.request(), p.acks.take)
 			wantKind(t, err, broker.KindNotOwner, broker.KindUnavailable, broker.KindCanceled)

@@ -103,7 +103,7 @@ func promiseSentences() []sentence[*routed] {
 			p.wait(2)
 			arrives(t, d, 2)
 			// Refused in the version that it has: nothing more may be asked of it.
-			d = h.refusing(2, "b", 1)
+			h.refusing(2, "b", 1)
 			q := h.publisher("b")
 			q.send(1, 1)
 			q.wait(1)
@@ -175,9 +175,10 @@ func promiseSentences() []sentence[*routed] {
 		}},
 		{"Candidates are the session partitions and gateways that have members, as the router knows them, connected ones first.", func(t T, h *routed) {
 			h.subscribe(1, "a", "g")
-			off := h.Sinks.session(0).change("a", "g", 2)
-			off.Deltas[0].Online = 0
-			wantNil(t, h.Node.UpdateRoutes(t.Context(), off))
+			ready := h.publisher("a")
+			ready.send(1, 1)
+			ready.wait(1) // the router has its snapshots, so that none of them undoes the next line
+			wantNil(t, h.Node.UpdateRoutes(t.Context(), h.Sinks.session(0).changeTo("a", "g", 2, 0)))
 			clean := h.StartGateway("clean")
 			h.subscribeGateway(clean, "a", "g")
 			p := h.publisher("a")

@@ -109,6 +109,9 @@ func (s *Sessions) Partition(tenant, clientID string) int {
 	return hash(tenant, clientID, s.cfg.Partitions)
 }
 
+// TopicPartition is where the fake believes that a topic or an exact filter lives.
+func (s *Sessions) TopicPartition(tenant, name string) int { return hash(tenant, name, s.cfg.Topics) }
+
 // StartGateway makes a gateway incarnation that the owners see.
 func (s *Sessions) StartGateway(id string) broker.NodeRef {
 	s.enter()

@@ -170,7 +170,7 @@ func (c *fakeClient) settleOld(at connection, dropWill bool) {
 		c.publishWill(w)
 	}
 	c.olds = slices.Delete(c.olds, i, i+1)
-	if len(c.olds) == 0 && c.att != nil {
+	if len(c.olds) == 0 && c.att != nil && c.p.s.flaws.keeps(settledAtOnce) {
 		c.settled(c.att)
 	}
 }

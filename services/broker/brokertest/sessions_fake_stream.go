@@ -93,13 +93,13 @@ func (st *sessionStream) end(err error) {
 func (st *sessionStream) Send(batch []broker.SessionRequest) error {
 	st.p.s.enter()
 	defer st.p.s.leave()
+	if st.err != nil && st.p.s.flaws.keeps(sessionFailsAsAWhole) {
+		return st.err
+	}
 	for i := range batch {
-		if st.err != nil && st.p.s.flaws.keeps(sessionFailsAsAWhole) {
-			return st.err
-		}
 		st.handle(&batch[i])
 	}
-	return st.err
+	return nil
 }
 
 // reply answers a request once everything so far is durable. Called with the lock held.

@@ -51,7 +51,6 @@ type sessioned struct {
 	t T
 	SessionsHarness
 	conns atomic.Uint64
-	seqs  atomic.Uint64
 	ids   atomic.Uint64
 }
 

@@ -117,6 +117,9 @@ func attachSentences() []sentence[*sessioned] {
 				{Op: broker.OpUnsubscribe, Subs: []broker.Subscription{{Filter: "a"}}},
 			} {
 				wantKind(t, old.ask(old.request(r)).Err, broker.KindStale)
+				late := newer.request(r) // of the present connection, as it was before
+				late.Epoch.Counter--
+				wantKind(t, newer.ask(late).Err, broker.KindStale)
 			}
 			if i := h.info("c"); i == nil || i.Subscriptions != 0 || !i.Connected || i.Node != newer.ref.ID+"@host" {
 				t.Errorf("the session: %+v", i)

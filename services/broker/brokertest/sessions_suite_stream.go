@@ -27,7 +27,7 @@ func sessionStreamSentences() []sentence[*sessioned] {
 		{"Errors: KindNotOwner", func(t T, h *sessioned) {
 			l := h.link("c")
 			o := l.open()
-			o.Partition = 1 << 20
+			o.Partition = nowhere
 			_, err := h.Sessions.OpenSession(t.Context(), o, l)
 			wantKind(t, err, broker.KindNotOwner, broker.KindUnavailable)
 		}},

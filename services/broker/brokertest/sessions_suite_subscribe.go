@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -12,14 +13,15 @@ func subscribeSentences() []sentence[*sessioned] {
 		{"OpSubscribe: Subs; answered when routed (rule N8)", func(t T, h *sessioned) {
 			d := h.connect("c")
 			h.Upstream.set(func(u *Upstream) { u.refuse = true })
+			ids := map[string]uint64{}
 			for _, filter := range []string{"a", "w/+", "$share/g/s"} {
-				id := d.send(d.request(broker.SessionRequest{Op: broker.OpSubscribe, Subs: []broker.Subscription{{Filter: filter}}}))
-				d.unanswered(id, "while the router does not have the route")
+				ids[filter] = d.send(d.request(broker.SessionRequest{Op: broker.OpSubscribe, Subs: []broker.Subscription{{Filter: filter}}}))
+				d.unanswered(ids[filter], "while the router does not have the route")
 			}
 			h.Upstream.set(func(u *Upstream) { u.refuse = false })
-			d.subscribe("b")
-			for _, filter := range []string{"a", "w/+", "b"} {
-				if h.Upstream.members(filter, "") != 1 {
+			for filter, id := range ids {
+				wantNil(t, d.reply(id).Err)
+				if filter, shared := strings.CutPrefix(filter, "$share/g/"); h.Upstream.members(filter, map[bool]string{true: "g"}[shared]) != 1 {
 					t.Errorf("no route of %s after its answer", filter)
 				}
 			}

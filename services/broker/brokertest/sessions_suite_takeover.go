@@ -1,6 +1,8 @@
 package brokertest
 
 import (
+	"time"
+
 	"github.com/pando-mq/pando/services/broker"
 )
 
@@ -45,12 +47,20 @@ func takeoverSentences() []sentence[*sessioned] {
 			if old.answer.HoldPublishes {
 				t.Errorf("publishes are held without an older connection")
 			}
-			newer := h.connect("c")
-			if !newer.answer.HoldPublishes {
-				t.Fatalf("publishes are not held")
+			for range 5 { // the fastest of several, because a machine may be slow
+				begun := time.Now()
+				newer := h.connect("c")
+				if !newer.answer.HoldPublishes {
+					t.Fatalf("publishes are not held")
+				}
+				old.do(broker.SessionRequest{Op: broker.OpKicked})
+				eventually(t, func() bool { return len(newer.pushed(broker.PushSettled, newer.conn)) == 1 }, "PushSettled comes")
+				if time.Since(begun) < time.Second/2 {
+					return
+				}
+				old = newer
 			}
-			old.do(broker.SessionRequest{Op: broker.OpKicked})
-			eventually(t, func() bool { return len(newer.pushed(broker.PushSettled, newer.conn)) == 1 }, "PushSettled comes")
+			t.Errorf("PushSettled does not come with the answer of the older connection, but when a second is over")
 		}},
 		{"hold this client's publishes until a Push with Op PushSettled, at most one second.", func(t T, h *sessioned) {
 			h.connect("c")

@@ -188,7 +188,7 @@ func durableSentences() []sentence[sinkUnderTest] {
 		}},
 		{"Streams: Errors: KindNotOwner, KindUnavailable, KindStale.", func(t T, u sinkUnderTest) {
 			o := u.open(1, baseEpoch)
-			o.Partition = 1 << 20
+			o.Partition = nowhere
 			_, err := tryDeliverTo(t, u.sink, o, u.source)
 			wantKind(t, err, broker.KindNotOwner, broker.KindUnavailable)
 		}},

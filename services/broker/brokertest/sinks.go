@@ -115,12 +115,17 @@ func newSink(o broker.Origin) *sink {
 	return &sink{origin: o, routes: map[routeName]broker.RouteDelta{}}
 }
 
-// change notes a route and returns its update for the routers. Members 0 removes it.
+// change notes a route and returns its update for the routers. Members 0 removes it; all are connected.
 func (d *sink) change(filter, group string, members int) broker.RouteUpdate {
+	return d.changeTo(filter, group, members, members)
+}
+
+// changeTo is change for a group of which some members are connected.
+func (d *sink) changeTo(filter, group string, members, online int) broker.RouteUpdate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.version++
-	x := broker.RouteDelta{Filter: filter, Group: group, Version: d.version, Members: members, Online: members}
+	x := broker.RouteDelta{Filter: filter, Group: group, Version: d.version, Members: members, Online: online}
 	d.routes[routeName{"", filter, group}] = x
 	return broker.RouteUpdate{Origin: d.origin, Deltas: []broker.RouteDelta{x}}
 }

@@ -53,6 +53,9 @@ func opener[H any](open func(*testing.T) H) func(T) H {
 	return func(t T) H { return open(t.(tested).T) }
 }
 
+// nowhere is a partition that nobody has: the highest number that a request may carry between processes.
+const nowhere = 4095
+
 // need fails a sentence whose harness lacks a capability.
 func need(t T, has bool, field string) {
 	t.Helper()

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	patience = 20 * time.Second      // for what must happen: far above what a busy machine needs
-	quiet    = 15 * time.Millisecond // for what must not happen: a wrong implementation is given this time to show it
+	patience = 20 * time.Second       // for what must happen: far above what a busy machine needs
+	shortly  = 100 * time.Millisecond // for a call that may wait for something which never comes
+	quiet    = 15 * time.Millisecond  // for what must not happen: a wrong implementation is given this time to show it
 )
 
 // patienceOf is how long a sentence waits on t. A recorder of failures is impatient.

@@ -2,10 +2,12 @@ package edgetest
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // Auth allows everything that is not denied. It can answer late, not at all, or with errors.
@@ -28,7 +30,7 @@ func NewAuth() *Auth {
 	return &Auth{generation: 1, changed: make(chan struct{}), denied: map[string]bool{}, users: map[string]bool{}, super: map[string]bool{}}
 }
 
-// Deny denies an action on topics (for subscribing: inner filters), and raises the generation.
+// Deny denies an action on topics or filters (for subscribing: inner filters), and raises the generation.
 func (a *Auth) Deny(action broker.Action, topics ...string) { a.set(action, true, topics) }
 
 // Allow takes denials back, and raises the generation.
@@ -139,9 +141,22 @@ func (a *Auth) Authorize(ctx context.Context, _ *broker.Identity, action broker.
 	}
 	ds := make([]broker.Decision, len(topics))
 	for i, t := range topics {
-		ds[i] = broker.Decision{Allow: !a.denied[action.String()+" "+t], Generation: a.generation, TTL: a.ttl}
+		ds[i] = broker.Decision{Allow: !a.isDenied(action, t), Generation: a.generation, TTL: a.ttl}
 	}
 	return ds, nil
+}
+
+// isDenied says whether a topic (or filter) is denied as it stands, or a name by a filter. Called with the lock held.
+func (a *Auth) isDenied(action broker.Action, name string) bool {
+	if a.denied[action.String()+" "+name] || topic.HasWildcard(name) {
+		return a.denied[action.String()+" "+name]
+	}
+	for key, on := range a.denied {
+		if filter, ok := strings.CutPrefix(key, action.String()+" "); ok && on && topic.Match(filter, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // WatchRules implements broker.Auth.

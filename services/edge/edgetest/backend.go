@@ -92,7 +92,7 @@ func (b *Backend) Deps() edge.Deps {
 	}
 }
 
-// Edge starts an edge that is stopped with the test. change may be nil.
+// Edge starts an edge that is stopped, in good order, with the test. change may be nil.
 func (b *Backend) Edge(t testing.TB, change func(*edge.Config, *edge.Deps)) *edge.Edge {
 	t.Helper()
 	cfg, deps := edge.DefaultConfig(), b.Deps()
@@ -110,7 +110,9 @@ func (b *Backend) Edge(t testing.TB, change func(*edge.Config, *edge.Deps)) *edg
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = e.Stop(ctx)
+		if err := e.Stop(ctx); err != nil {
+			t.Errorf("%v", err)
+		}
 		b.Router.Detach(deps.Node)
 	})
 	return e

@@ -13,6 +13,7 @@ import (
 type Device struct {
 	mu       sync.Mutex
 	cond     sync.Cond
+	changes  int // counts what Wait may be waiting for
 	posts    []func()
 	closed   bool
 	stopped  bool
@@ -50,6 +51,12 @@ func NewDevice() *Device {
 	return d
 }
 
+// changed wakes who waits. Called with the lock held.
+func (d *Device) changed() {
+	d.changes++
+	d.cond.Broadcast()
+}
+
 // run is the executor.
 func (d *Device) run() {
 	d.mu.Lock()
@@ -66,7 +73,7 @@ func (d *Device) run() {
 		d.mu.Unlock()
 		fn()
 		d.mu.Lock()
-		d.cond.Broadcast()
+		d.changed()
 	}
 }
 
@@ -87,12 +94,16 @@ func (d *Device) Connect(e *edge.Edge, req edge.ConnectRequest) edge.ConnectResu
 func (d *Device) Start(e *edge.Edge, req edge.ConnectRequest) <-chan edge.ConnectResult {
 	result := make(chan edge.ConnectResult, 1)
 	d.Post(func() {
-		c := e.Connect(d, &req, func(r edge.ConnectResult) { result <- r })
-		d.mu.Lock()
-		d.conn = c
-		d.mu.Unlock()
+		d.Adopt(e.Connect(d, &req, func(r edge.ConnectResult) { result <- r }))
 	})
 	return result
+}
+
+// Adopt makes c the device's connection, for those who called Edge.Connect themselves.
+func (d *Device) Adopt(c *edge.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = c
 }
 
 // Conn is the connection, nil before Connect.
@@ -137,7 +148,7 @@ func (d *Device) shut(c *edge.Conn, reason string, p *edge.Disconnect) {
 	}
 	d.mu.Lock()
 	d.stopped = true
-	d.cond.Broadcast()
+	d.changed()
 	d.mu.Unlock()
 }
 
@@ -182,7 +193,7 @@ func (d *Device) PublishMessage(m *broker.Message, packetID uint16) <-chan edge.
 func (d *Device) Deliver(v *edge.Delivery) edge.Outcome {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	defer d.cond.Broadcast()
+	defer d.changed()
 	if d.refuse != nil && d.refuse(v) {
 		return edge.Refused
 	}
@@ -220,7 +231,7 @@ func (d *Device) Release(packetID uint16) {
 	if d.autoAck && !d.closed {
 		d.posts = append(d.posts, func() { d.Conn().Ack(packetID, broker.AckPubcomp, false) })
 	}
-	d.cond.Broadcast()
+	d.changed()
 }
 
 // Hold implements edge.Device.
@@ -231,14 +242,14 @@ func (d *Device) Hold(on bool) {
 		panic(fmt.Sprintf("Hold(%v) after %v", on, d.holds))
 	}
 	d.holds = append(d.holds, on)
-	d.cond.Broadcast()
+	d.changed()
 }
 
 // Kick implements edge.Device: the device closes.
 func (d *Device) Kick(k edge.Kick) {
 	d.mu.Lock()
 	d.kicks = append(d.kicks, k)
-	d.cond.Broadcast()
+	d.changed()
 	d.mu.Unlock()
 	d.Post(func() { d.shut(d.Conn(), k.Reason, nil) })
 }
@@ -251,7 +262,7 @@ func (d *Device) Post(fn func()) bool {
 		return false
 	}
 	d.posts = append(d.posts, fn)
-	d.cond.Broadcast()
+	d.changed()
 	return true
 }
 
@@ -319,20 +330,24 @@ func (d *Device) Wait(cond func() bool) bool {
 	t := time.AfterFunc(10*time.Second, func() {
 		d.mu.Lock()
 		late = true
-		d.cond.Broadcast()
+		d.changed()
 		d.mu.Unlock()
 	})
 	defer t.Stop()
 	for {
+		d.mu.Lock()
+		seen, end := d.changes, late
+		d.mu.Unlock()
 		if cond() {
 			return true
 		}
-		d.mu.Lock()
-		if late {
-			d.mu.Unlock()
-			return cond()
+		if end {
+			return false
 		}
-		d.cond.Wait()
+		d.mu.Lock()
+		for d.changes == seen {
+			d.cond.Wait()
+		}
 		d.mu.Unlock()
 	}
 }

@@ -78,9 +78,6 @@ func (s *Sessions) attach(st *sessionStream, k clientKey, r *broker.SessionReque
 	if r.Attach.Expiry > 0 && c.sess == nil {
 		c.sess = session.New(s.set, k.id, time.Now())
 	}
-	if r.Attach.Expiry == 0 {
-		reply.Present, c.sess = false, nil
-	}
 	if c.sess != nil {
 		c.sess.Attach(r.Attach.Window, time.Now())
 		reply.Subs = c.sess.Subscriptions()
@@ -132,8 +129,8 @@ func (s *Sessions) detach(k clientKey, c *client, d *broker.Detach) {
 		return
 	}
 	c.sess.Detach(time.Now())
-	if d.HasExpiry && d.Expiry == 0 {
-		delete(s.clients, k)
+	if d.HasExpiry && d.Expiry == 0 || !d.HasExpiry && c.attach.Expiry == 0 {
+		delete(s.clients, k) // the session ends with this connection
 	}
 }
 

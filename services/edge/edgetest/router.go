@@ -34,7 +34,6 @@ type destination struct {
 	sink    broker.Sink
 	routes  map[routeKey]int // members
 	streams map[int]broker.DeliverStream
-	seq     map[broker.Source]uint64
 }
 
 type routeKey struct{ tenant, filter, group string }

@@ -132,7 +132,7 @@ func TestDeliverGoesToTheOwnerOfARetainedPartition(t *testing.T) {
 	d.Close()
 	open.Partition = 2 // there are two
 	_, err = c.OpenDeliver(t.Context(), open, nil)
-	rpctest.WantKind(t, err, broker.KindInvalid)
+	rpctest.WantKind(t, err, broker.KindNotOwner)
 	f.err = broker.E(broker.KindStale, "open deliver", nil)
 	open.Partition = 0
 	_, err = c.OpenDeliver(t.Context(), open, nil)

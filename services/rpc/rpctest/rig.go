@@ -25,12 +25,19 @@ type Rig struct {
 
 	t      testing.TB
 	memory *cluster.Memory
+	meta   cluster.Meta
 }
 
 // NewRig makes a rig with two partitions in each space.
 func NewRig(t testing.TB) *Rig {
 	t.Helper()
-	r := &Rig{t: t, memory: cluster.NewMemory()}
+	return NewRigOf(t, map[cluster.Space]int{cluster.TopicSpace: 2, cluster.RetainedSpace: 2, cluster.SessionSpace: 2})
+}
+
+// NewRigOf makes a rig with so many partitions in each space.
+func NewRigOf(t testing.TB, partitions map[cluster.Space]int) *Rig {
+	t.Helper()
+	r := &Rig{t: t, memory: cluster.NewMemory(), meta: cluster.Meta{Partitions: partitions}}
 	r.Cluster = r.join()
 	d, err := rpc.NewDialer(rpc.ClientConfig{Backoff: 50 * time.Millisecond}, r.Cluster, rpc.Deps{})
 	if err != nil {
@@ -46,8 +53,7 @@ func NewRig(t testing.TB) *Rig {
 
 func (r *Rig) join() cluster.Cluster {
 	r.t.Helper()
-	meta := cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: 2, cluster.RetainedSpace: 2, cluster.SessionSpace: 2}}
-	c, err := r.memory.Join(cluster.Options{Bootstrap: meta})
+	c, err := r.memory.Join(cluster.Options{Bootstrap: r.meta})
 	if err != nil {
 		r.t.Fatal(err)
 	}

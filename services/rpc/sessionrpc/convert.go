@@ -37,7 +37,11 @@ func encodeRequest(r *broker.SessionRequest) *sessionv1.Request {
 	case broker.OpDetach:
 		p.Op = &sessionv1.Request_Detach{Detach: encodeDetach(r.Detach)}
 	case broker.OpKicked:
-		p.Op = &sessionv1.Request_Kicked{Kicked: &sessionv1.Kicked{}}
+		kicked := &sessionv1.Kicked{}
+		if r.Detach != nil {
+			kicked.Detach = encodeDetach(r.Detach)
+		}
+		p.Op = &sessionv1.Request_Kicked{Kicked: kicked}
 	case broker.OpSubscribe:
 		p.Op = &sessionv1.Request_Subscribe{Subscribe: &sessionv1.Subscribe{Subscriptions: brokerrpc.EncodeSubscriptions(r.Subs)}}
 	case broker.OpUnsubscribe:
@@ -69,6 +73,9 @@ func decodeRequest(c *brokerrpc.Check, p *sessionv1.Request) broker.SessionReque
 		r.Op, r.Detach = broker.OpDetach, decodeDetach(c, op.Detach)
 	case *sessionv1.Request_Kicked:
 		r.Op = broker.OpKicked
+		if d := op.Kicked.GetDetach(); d != nil {
+			r.Detach = decodeDetach(c, d)
+		}
 	case *sessionv1.Request_Subscribe:
 		r.Op, r.Subs = broker.OpSubscribe, c.Subscriptions(op.Subscribe.GetSubscriptions())
 	case *sessionv1.Request_Unsubscribe:

@@ -32,7 +32,7 @@ func anyRequest(t *rapid.T) broker.SessionRequest {
 		r.Attach = ptr(rpctest.Fill[broker.Attach](t))
 	case broker.OpAnnounce:
 		r.Announce = ptr(rpctest.Fill[broker.Announce](t))
-	case broker.OpDetach:
+	case broker.OpDetach, broker.OpKicked:
 		r.Detach = ptr(rpctest.Fill[broker.Detach](t))
 		if !r.Detach.HasExpiry {
 			r.Detach.Expiry = 0

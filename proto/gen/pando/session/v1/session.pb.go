@@ -860,6 +860,7 @@ func (x *Detach) GetAtMs() int64 {
 // Kicked answers a kick.
 type Kicked struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Detach        *Detach                `protobuf:"bytes,1,opt,name=detach,proto3" json:"detach,omitempty"` // how the connection ended, when it has; decides about its will
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,6 +893,13 @@ func (x *Kicked) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Kicked.ProtoReflect.Descriptor instead.
 func (*Kicked) Descriptor() ([]byte, []int) {
 	return file_pando_session_v1_session_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Kicked) GetDetach() *Detach {
+	if x != nil {
+		return x.Detach
+	}
+	return nil
 }
 
 // Subscribe adds subscriptions.
@@ -2578,8 +2586,9 @@ const file_pando_session_v1_session_proto_rawDesc = "" +
 	"\texpiry_ms\x18\x03 \x01(\x03H\x00R\bexpiryMs\x88\x01\x01\x12\x13\n" +
 	"\x05at_ms\x18\x04 \x01(\x03R\x04atMsB\f\n" +
 	"\n" +
-	"_expiry_ms\"\b\n" +
-	"\x06Kicked\"P\n" +
+	"_expiry_ms\":\n" +
+	"\x06Kicked\x120\n" +
+	"\x06detach\x18\x01 \x01(\v2\x18.pando.session.v1.DetachR\x06detach\"P\n" +
 	"\tSubscribe\x12C\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x1d.pando.broker.v1.SubscriptionR\rsubscriptions\"'\n" +
 	"\vUnsubscribe\x12\x18\n" +
@@ -2789,58 +2798,59 @@ var file_pando_session_v1_session_proto_depIdxs = []int32{
 	42, // 14: pando.session.v1.Will.msg:type_name -> pando.broker.v1.Message
 	5,  // 15: pando.session.v1.Announce.attach:type_name -> pando.session.v1.Attach
 	8,  // 16: pando.session.v1.Announce.inflight:type_name -> pando.session.v1.Inflight
-	43, // 17: pando.session.v1.Subscribe.subscriptions:type_name -> pando.broker.v1.Subscription
-	0,  // 18: pando.session.v1.Ack.kind:type_name -> pando.session.v1.AckKind
-	42, // 19: pando.session.v1.Publish2.msg:type_name -> pando.broker.v1.Message
-	2,  // 20: pando.session.v1.SessionRequest.open:type_name -> pando.session.v1.SessionOpen
-	18, // 21: pando.session.v1.SessionRequest.batch:type_name -> pando.session.v1.RequestBatch
-	17, // 22: pando.session.v1.SessionRequest.more:type_name -> pando.session.v1.SessionRequest
-	4,  // 23: pando.session.v1.RequestBatch.requests:type_name -> pando.session.v1.Request
-	44, // 24: pando.session.v1.Reply.failure:type_name -> pando.broker.v1.Failure
-	20, // 25: pando.session.v1.Reply.attach:type_name -> pando.session.v1.AttachReply
-	45, // 26: pando.session.v1.Reply.subs:type_name -> pando.broker.v1.SubscribeResult
-	3,  // 27: pando.session.v1.AttachReply.epoch:type_name -> pando.session.v1.ConnEpoch
-	43, // 28: pando.session.v1.AttachReply.subs:type_name -> pando.broker.v1.Subscription
-	1,  // 29: pando.session.v1.Push.op:type_name -> pando.session.v1.PushOp
-	3,  // 30: pando.session.v1.Push.epoch:type_name -> pando.session.v1.ConnEpoch
-	42, // 31: pando.session.v1.Push.msg:type_name -> pando.broker.v1.Message
-	19, // 32: pando.session.v1.Replies.replies:type_name -> pando.session.v1.Reply
-	21, // 33: pando.session.v1.Pushes.pushes:type_name -> pando.session.v1.Push
-	46, // 34: pando.session.v1.SessionResponse.opened:type_name -> pando.broker.v1.Opened
-	22, // 35: pando.session.v1.SessionResponse.replies:type_name -> pando.session.v1.Replies
-	23, // 36: pando.session.v1.SessionResponse.pushes:type_name -> pando.session.v1.Pushes
-	47, // 37: pando.session.v1.SessionResponse.closed:type_name -> pando.broker.v1.Closed
-	24, // 38: pando.session.v1.SessionResponse.more:type_name -> pando.session.v1.SessionResponse
-	48, // 39: pando.session.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
-	49, // 40: pando.session.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
-	50, // 41: pando.session.v1.SnapshotRoutesRequest.query:type_name -> pando.broker.v1.SnapshotRoutesRequest
-	51, // 42: pando.session.v1.SnapshotRoutesResponse.part:type_name -> pando.broker.v1.SnapshotRoutesResponse
-	52, // 43: pando.session.v1.ListSessionsRequest.page:type_name -> pando.broker.v1.PageRequest
-	53, // 44: pando.session.v1.ListSessionsResponse.sessions:type_name -> pando.broker.v1.SessionRow
-	52, // 45: pando.session.v1.ListSubscriptionsRequest.page:type_name -> pando.broker.v1.PageRequest
-	54, // 46: pando.session.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.broker.v1.SubscriptionRow
-	39, // 47: pando.session.v1.StatsResponse.stats:type_name -> pando.session.v1.StatsResponse.StatsEntry
-	17, // 48: pando.session.v1.SessionService.Session:input_type -> pando.session.v1.SessionRequest
-	25, // 49: pando.session.v1.SessionService.Deliver:input_type -> pando.session.v1.DeliverRequest
-	27, // 50: pando.session.v1.SessionService.SnapshotRoutes:input_type -> pando.session.v1.SnapshotRoutesRequest
-	29, // 51: pando.session.v1.SessionService.ListSessions:input_type -> pando.session.v1.ListSessionsRequest
-	31, // 52: pando.session.v1.SessionService.ListSubscriptions:input_type -> pando.session.v1.ListSubscriptionsRequest
-	33, // 53: pando.session.v1.SessionService.Drop:input_type -> pando.session.v1.DropRequest
-	35, // 54: pando.session.v1.SessionService.Kick:input_type -> pando.session.v1.KickRequest
-	37, // 55: pando.session.v1.SessionService.Stats:input_type -> pando.session.v1.StatsRequest
-	24, // 56: pando.session.v1.SessionService.Session:output_type -> pando.session.v1.SessionResponse
-	26, // 57: pando.session.v1.SessionService.Deliver:output_type -> pando.session.v1.DeliverResponse
-	28, // 58: pando.session.v1.SessionService.SnapshotRoutes:output_type -> pando.session.v1.SnapshotRoutesResponse
-	30, // 59: pando.session.v1.SessionService.ListSessions:output_type -> pando.session.v1.ListSessionsResponse
-	32, // 60: pando.session.v1.SessionService.ListSubscriptions:output_type -> pando.session.v1.ListSubscriptionsResponse
-	34, // 61: pando.session.v1.SessionService.Drop:output_type -> pando.session.v1.DropResponse
-	36, // 62: pando.session.v1.SessionService.Kick:output_type -> pando.session.v1.KickResponse
-	38, // 63: pando.session.v1.SessionService.Stats:output_type -> pando.session.v1.StatsResponse
-	56, // [56:64] is the sub-list for method output_type
-	48, // [48:56] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	9,  // 17: pando.session.v1.Kicked.detach:type_name -> pando.session.v1.Detach
+	43, // 18: pando.session.v1.Subscribe.subscriptions:type_name -> pando.broker.v1.Subscription
+	0,  // 19: pando.session.v1.Ack.kind:type_name -> pando.session.v1.AckKind
+	42, // 20: pando.session.v1.Publish2.msg:type_name -> pando.broker.v1.Message
+	2,  // 21: pando.session.v1.SessionRequest.open:type_name -> pando.session.v1.SessionOpen
+	18, // 22: pando.session.v1.SessionRequest.batch:type_name -> pando.session.v1.RequestBatch
+	17, // 23: pando.session.v1.SessionRequest.more:type_name -> pando.session.v1.SessionRequest
+	4,  // 24: pando.session.v1.RequestBatch.requests:type_name -> pando.session.v1.Request
+	44, // 25: pando.session.v1.Reply.failure:type_name -> pando.broker.v1.Failure
+	20, // 26: pando.session.v1.Reply.attach:type_name -> pando.session.v1.AttachReply
+	45, // 27: pando.session.v1.Reply.subs:type_name -> pando.broker.v1.SubscribeResult
+	3,  // 28: pando.session.v1.AttachReply.epoch:type_name -> pando.session.v1.ConnEpoch
+	43, // 29: pando.session.v1.AttachReply.subs:type_name -> pando.broker.v1.Subscription
+	1,  // 30: pando.session.v1.Push.op:type_name -> pando.session.v1.PushOp
+	3,  // 31: pando.session.v1.Push.epoch:type_name -> pando.session.v1.ConnEpoch
+	42, // 32: pando.session.v1.Push.msg:type_name -> pando.broker.v1.Message
+	19, // 33: pando.session.v1.Replies.replies:type_name -> pando.session.v1.Reply
+	21, // 34: pando.session.v1.Pushes.pushes:type_name -> pando.session.v1.Push
+	46, // 35: pando.session.v1.SessionResponse.opened:type_name -> pando.broker.v1.Opened
+	22, // 36: pando.session.v1.SessionResponse.replies:type_name -> pando.session.v1.Replies
+	23, // 37: pando.session.v1.SessionResponse.pushes:type_name -> pando.session.v1.Pushes
+	47, // 38: pando.session.v1.SessionResponse.closed:type_name -> pando.broker.v1.Closed
+	24, // 39: pando.session.v1.SessionResponse.more:type_name -> pando.session.v1.SessionResponse
+	48, // 40: pando.session.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
+	49, // 41: pando.session.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
+	50, // 42: pando.session.v1.SnapshotRoutesRequest.query:type_name -> pando.broker.v1.SnapshotRoutesRequest
+	51, // 43: pando.session.v1.SnapshotRoutesResponse.part:type_name -> pando.broker.v1.SnapshotRoutesResponse
+	52, // 44: pando.session.v1.ListSessionsRequest.page:type_name -> pando.broker.v1.PageRequest
+	53, // 45: pando.session.v1.ListSessionsResponse.sessions:type_name -> pando.broker.v1.SessionRow
+	52, // 46: pando.session.v1.ListSubscriptionsRequest.page:type_name -> pando.broker.v1.PageRequest
+	54, // 47: pando.session.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.broker.v1.SubscriptionRow
+	39, // 48: pando.session.v1.StatsResponse.stats:type_name -> pando.session.v1.StatsResponse.StatsEntry
+	17, // 49: pando.session.v1.SessionService.Session:input_type -> pando.session.v1.SessionRequest
+	25, // 50: pando.session.v1.SessionService.Deliver:input_type -> pando.session.v1.DeliverRequest
+	27, // 51: pando.session.v1.SessionService.SnapshotRoutes:input_type -> pando.session.v1.SnapshotRoutesRequest
+	29, // 52: pando.session.v1.SessionService.ListSessions:input_type -> pando.session.v1.ListSessionsRequest
+	31, // 53: pando.session.v1.SessionService.ListSubscriptions:input_type -> pando.session.v1.ListSubscriptionsRequest
+	33, // 54: pando.session.v1.SessionService.Drop:input_type -> pando.session.v1.DropRequest
+	35, // 55: pando.session.v1.SessionService.Kick:input_type -> pando.session.v1.KickRequest
+	37, // 56: pando.session.v1.SessionService.Stats:input_type -> pando.session.v1.StatsRequest
+	24, // 57: pando.session.v1.SessionService.Session:output_type -> pando.session.v1.SessionResponse
+	26, // 58: pando.session.v1.SessionService.Deliver:output_type -> pando.session.v1.DeliverResponse
+	28, // 59: pando.session.v1.SessionService.SnapshotRoutes:output_type -> pando.session.v1.SnapshotRoutesResponse
+	30, // 60: pando.session.v1.SessionService.ListSessions:output_type -> pando.session.v1.ListSessionsResponse
+	32, // 61: pando.session.v1.SessionService.ListSubscriptions:output_type -> pando.session.v1.ListSubscriptionsResponse
+	34, // 62: pando.session.v1.SessionService.Drop:output_type -> pando.session.v1.DropResponse
+	36, // 63: pando.session.v1.SessionService.Kick:output_type -> pando.session.v1.KickResponse
+	38, // 64: pando.session.v1.SessionService.Stats:output_type -> pando.session.v1.StatsResponse
+	57, // [57:65] is the sub-list for method output_type
+	49, // [49:57] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_pando_session_v1_session_proto_init() }
