@@ -61,7 +61,7 @@ func TestTakeOverHoldsPublishesOnly(t *testing.T) {
 	first := b.Connect(t, e, edgetest.Clean("c"))
 	receive(t, first.Publish("t", "0", 1, 1))
 	b.Router.Hold()
-	answer := first.Publish("t", "1", 1, 2)
+	first.Publish("t", "1", 1, 2)
 	eventually(t, "routed", func() bool { return len(b.Router.Seen()) == 2 })
 	second := b.Connect(t, e, edgetest.Clean("c"))
 	granted(t, second.Subscribe(1, "other")) // does not wait
@@ -77,7 +77,6 @@ func TestTakeOverHoldsPublishesOnly(t *testing.T) {
 	}
 	b.Router.Release()
 	receive(t, held)
-	pending(t, answer) // its device was gone
 	if r := b.Sessions.Requests(broker.OpKicked); len(r) != 1 || r[0].Detach == nil || r[0].Detach.DropWill {
 		t.Fatalf("answers to the kick: %+v", r)
 	}
