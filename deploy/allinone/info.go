@@ -29,7 +29,6 @@ type Info struct {
 	Listeners   []Listener
 	CAFile      string // of the certificate made at the first start; "": every TLS listener has one of its own
 	Fingerprint string // SHA-256 of that authority
-	Once        int    // lines that were told once, such as a first password; they are where the process wrote its standard output
 }
 
 // Listener is one listener of the gateway.

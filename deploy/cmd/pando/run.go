@@ -11,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/pando-mq/pando/deploy/allinone"
 	"github.com/pando-mq/pando/deploy/cluster"
+	"github.com/pando-mq/pando/mgmt-api/account"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/run"
 )
@@ -74,7 +76,13 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := p.Answer(ctx, l.Notices); err != nil {
 		return errors.Join(err, p.Close())
 	}
-	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout}), p.Close())
+	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout, Watch: isTerminal(stdout)}), p.Close())
+}
+
+// isTerminal reports whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // start makes a process that does `run` with the flags of this command.
@@ -113,10 +121,11 @@ func (o *options) start(c *cobra.Command) error {
 	i.Tell(w)
 	i.Next(w)
 	fmt.Fprintf(w, "Log:     %s\n", filepath.Join(dir, "pando.log"))
-	if i.Once > 0 {
-		fmt.Fprintln(w, "         It has the password of the REST administrator, which is shown only this once.")
+	password, err := account.TakePassword(dir)
+	if password != "" {
+		fmt.Fprintf(w, "REST API: administrator \"admin\", password %s (shown only this once)\n", password)
 	}
-	return nil
+	return err
 }
 
 // flags are those that a command was given, as arguments for another one.
