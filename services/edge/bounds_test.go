@@ -97,3 +97,24 @@ func TestRequestsWaitForRoomAtTheSessionPartition(t *testing.T) {
 		}
 	}
 }
+
+// SUBACK always waits for the routers, also if the filter is in the session already (rule N8).
+func TestARepeatedSubscribeWaitsForTheRouters(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	e := b.Edge(t, nil)
+	d := b.Connect(t, e, edgetest.Clean("c"))
+	b.Router.StallRoutes(true)
+	answered := make(chan edge.SubscribeResult, 2)
+	for range 2 {
+		d.Do(func(c *edge.Conn) {
+			c.Subscribe([]broker.Subscription{{Filter: "a"}}, func(r []edge.SubscribeResult) { answered <- r[0] })
+		})
+	}
+	granted(t, d.Subscribe(0, "$local/a")) // behind them, and for no router
+	pending(t, answered)
+	b.Router.StallRoutes(false)
+	if first, second := receive(t, answered), receive(t, answered); first.Err != nil || second.Err != nil || first.Existed == second.Existed {
+		t.Errorf("%+v, %+v", first, second)
+	}
+}
