@@ -66,6 +66,7 @@ type five struct {
 	unacked  int                 // PUBLISHes of QoS 1 and 2 received and not acknowledged (receive maximum)
 	held     map[uint16]struct{} // QoS 2 packet ids among them
 	expiry   uint32              // session expiry interval of CONNECT, seconds
+	wantInfo bool                // CONNECT asked for response information
 }
 
 // Data implements transport.Handler: it handles all complete packets in b until one makes the rest wait.
@@ -196,22 +197,26 @@ func (c *conn) end(code, refusal packet.ReasonCode, text string, why transport.R
 	case c.state == closing:
 		return
 	case c.state != open:
-		c.connack(&packet.Connack{Reason: connackFor(refusal), Properties: reasonString(text)})
+		answer := connackFor(refusal)
+		c.connack(&packet.Connack{Reason: answer, Properties: c.explain(answer, text)})
 	default:
 		c.gw.metrics.disconnected(code)
 		if c.version >= packet.V5 {
-			c.send(&packet.Disconnect{Reason: code, Properties: reasonString(text)})
+			c.send(&packet.Disconnect{Reason: code, Properties: c.explain(code, text)})
 		}
 	}
 	c.close(why)
 }
 
-// reasonString are properties that explain; text is one of ours, or the operator's.
-func reasonString(text string) packet.Properties {
-	if text == "" {
-		return packet.Properties{}
+// explain are the properties of a refusal or of DISCONNECT; text is one of ours, or the operator's, or nothing.
+func (c *conn) explain(code packet.ReasonCode, text string) (p packet.Properties) {
+	if text != "" {
+		p.ReasonString = packet.Some(text)
 	}
-	return packet.Properties{ReasonString: packet.Some(text)}
+	if code == packet.UseAnotherServer {
+		p.ServerReference = packet.Some(c.gw.cfg.ServerReference)
+	}
+	return p
 }
 
 // close ends the connection after what was written has left. A nil reason is the ordinary end.

@@ -22,8 +22,9 @@ func (c *conn) connect(p *packet.Connect) error {
 	c.state, c.version, c.bridge = connecting, p.Version, p.Bridge
 	if p.Version >= packet.V5 {
 		c.five = &five{
-			outMax: min(int(p.Properties.TopicAliasMaximum.Or(0)), c.gw.cfg.TopicAliasOut),
-			expiry: p.Properties.SessionExpiry.Or(0),
+			outMax:   min(int(p.Properties.TopicAliasMaximum.Or(0)), c.gw.cfg.TopicAliasOut),
+			expiry:   p.Properties.SessionExpiry.Or(0),
+			wantInfo: p.Properties.RequestResponseInfo.Or(0) == 1,
 		}
 		c.maxOut = p.Properties.MaximumPacketSize.Or(0)
 	}
@@ -66,6 +67,8 @@ func (c *conn) request(p *packet.Connect) *edge.ConnectRequest {
 		MaxPacket:   c.maxOut,
 		Mountpoint:  c.ln.cfg.Mountpoint,
 		Resend:      p.Version == packet.V31,
+
+		KeepAliveFixed: p.Version < packet.V5,
 	}
 	switch {
 	case c.five != nil:
@@ -159,6 +162,9 @@ func (c *conn) connected(r edge.ConnectResult, asked time.Duration) {
 	c.patience.Stop()
 	if r.Err != nil {
 		code := codesOf(broker.KindOf(r.Err)).connack
+		if code == packet.QuotaExceeded {
+			code = c.gw.elsewhere(code)
+		}
 		c.end(code, code, "", reasonRefused)
 		return
 	}
@@ -194,6 +200,9 @@ func (c *conn) capabilities(r *edge.ConnectResult, asked time.Duration) packet.P
 	if r.KeepAlive != asked {
 		p.ServerKeepAlive = packet.Some(uint16(min(seconds(r.KeepAlive), math.MaxUint16)))
 	}
+	if c.five.wantInfo && cfg.ResponseInformation != "" { // MQTT-3.1.2-28
+		p.ResponseInfo = packet.Some(strings.NewReplacer("%c", r.Identity.ClientID, "%u", r.Identity.Username).Replace(cfg.ResponseInformation))
+	}
 	return p
 }
 
@@ -226,5 +235,6 @@ func (c *conn) shutdown() {
 		c.close(transport.ErrShutdown)
 		return
 	}
-	c.end(packet.ServerShuttingDown, packet.ServerShuttingDown, "", transport.ErrShutdown)
+	code := c.gw.elsewhere(packet.ServerShuttingDown)
+	c.end(code, code, "", transport.ErrShutdown)
 }

@@ -120,7 +120,7 @@ func (c *Conn) attach(will *broker.Will) {
 	e, req := c.e, c.connecting.req
 	expiry := min(max(req.Expiry, 0), e.cfg.Session.ExpiryInterval)
 	keepAlive := req.KeepAlive
-	if limit := e.cfg.MaxKeepAlive; limit > 0 && (keepAlive == 0 || keepAlive > limit) {
+	if limit := e.cfg.MaxKeepAlive; limit > 0 && !req.KeepAliveFixed && (keepAlive == 0 || keepAlive > limit) {
 		keepAlive = limit
 	}
 	c.clean = expiry == 0
