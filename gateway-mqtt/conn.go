@@ -55,7 +55,7 @@ type conn struct {
 	bucket    *bucket     // nil without rate_limit
 	rateTimer *time.Timer // ends holdRate
 	toucher   *time.Timer // while a hold is on, see keepTouching
-	patience  *time.Timer // while connecting
+	patience  *time.Timer // while connecting, or authenticating again
 }
 
 // five is what only MQTT 5.0 needs.
@@ -65,6 +65,7 @@ type five struct {
 	outMax   int                 // aliases that the client and the configuration allow
 	unacked  int                 // PUBLISHes of QoS 1 and 2 received and not acknowledged (receive maximum)
 	held     map[uint16]struct{} // QoS 2 packet ids among them
+	auth     *enhanced           // nil without an authentication method
 	expiry   uint32              // session expiry interval of CONNECT, seconds
 	wantInfo bool                // CONNECT asked for response information
 }
@@ -115,7 +116,7 @@ func (c *conn) next(b []byte) (used int, complete bool) {
 		return 0, false
 	}
 	limits := &c.gw.limits
-	if c.state == fresh {
+	if c.state < open {
 		limits = &c.gw.fresh
 	}
 	if h.Type == packet.TypeConnect && len(b)-n < min(h.Remaining, connectHead) {
@@ -138,6 +139,9 @@ func (c *conn) next(b []byte) (used int, complete bool) {
 
 // handle decodes one packet and acts on it. An error is a fault of the client; it ends the connection.
 func (c *conn) handle(h packet.Header, body []byte, limits *packet.Limits) error {
+	if err := c.allowedNow(h.Type); err != nil {
+		return err
+	}
 	switch h.Type {
 	case packet.TypePublish:
 		return c.publish(h, body, limits)
@@ -161,7 +165,7 @@ func (c *conn) handle(h packet.Header, body []byte, limits *packet.Limits) error
 	case *packet.Disconnect:
 		return c.disconnect(p)
 	case *packet.Auth:
-		return &packet.Error{Reason: packet.BadAuthMethod, Kind: "AUTH without enhanced authentication"}
+		return c.auth(p)
 	}
 	return &packet.Error{Reason: packet.ProtocolError, Kind: "packet that only a server sends"}
 }

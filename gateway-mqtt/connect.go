@@ -42,18 +42,22 @@ func (c *conn) connect(p *packet.Connect) error {
 
 // refusal is the code for a CONNECT that is well-formed and yet not acceptable; Success if there is nothing to refuse.
 func (c *conn) refusal(p *packet.Connect) packet.ReasonCode {
-	switch {
-	case p.ClientID == "" && (p.Version == packet.V31 || p.Version == packet.V311 && !p.CleanStart):
+	if p.ClientID == "" && (p.Version == packet.V31 || p.Version == packet.V311 && !p.CleanStart) {
 		return packet.ClientIDNotValid // MQTT 3.1 §3.1; MQTT-3.1.3-8 of 3.1.1
-	case p.Properties.AuthMethod.Present:
-		return packet.BadAuthMethod // §4.12: no method is supported
+	}
+	if m := p.Properties.AuthMethod; m.Present && m.Value == "" {
+		return packet.BadAuthMethod // MQTT-4.12.0-1; authsvc knows the others
 	}
 	return packet.Success
 }
 
-// impatient gives up on a CONNECT that the suite does not answer.
+// impatient gives up on a CONNECT that the suite does not answer, or whose client does not finish its authentication.
 func (c *conn) impatient() {
-	if c.state == connecting {
+	switch {
+	case c.state != connecting:
+	case c.five != nil && c.five.auth != nil && c.five.auth.challenged:
+		c.end(packet.NotAuthorized, packet.NotAuthorized, authLate, reasonAuth)
+	default:
 		c.end(packet.ServerBusy, packet.ServerUnavailable, "", reasonRefused)
 	}
 }
@@ -80,6 +84,7 @@ func (c *conn) request(p *packet.Connect) *edge.ConnectRequest {
 	if p.Will != nil {
 		r.Will = willOf(p.Will)
 	}
+	c.enhance(p, r)
 	return r
 }
 
@@ -161,11 +166,11 @@ func (c *conn) connected(r edge.ConnectResult, asked time.Duration) {
 	}
 	c.patience.Stop()
 	if r.Err != nil {
-		code := codesOf(broker.KindOf(r.Err)).connack
+		code, text := c.authCode(broker.KindOf(r.Err))
 		if code == packet.QuotaExceeded {
 			code = c.gw.elsewhere(code)
 		}
-		c.end(code, code, "", reasonRefused)
+		c.end(code, code, text, reasonRefused)
 		return
 	}
 	c.published = c.publishDone
@@ -190,6 +195,12 @@ func (c *conn) capabilities(r *edge.ConnectResult, asked time.Duration) packet.P
 	}
 	if cfg.TopicAliasMaximum > 0 {
 		p.TopicAliasMaximum = packet.Some(uint16(cfg.TopicAliasMaximum))
+	}
+	if a := c.five.auth; a != nil {
+		p.AuthMethod = packet.Some(a.method) // MQTT-4.12.0-5
+		if len(r.AuthData) > 0 {
+			p.AuthData = packet.Some(r.AuthData)
+		}
 	}
 	if r.Assigned {
 		p.AssignedClientID = packet.Some(r.Identity.ClientID)
