@@ -108,6 +108,7 @@ func (c *Conn) authenticated(id *broker.Identity, err error) {
 		return
 	}
 	req := c.connecting.req
+	c.levels = req.MaxLevels
 	if c.mount, err = mountpoint(req.Mountpoint, &known); err != nil {
 		c.refuse(err)
 		return

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
 )
@@ -73,7 +74,7 @@ func (c *Conn) publish(q *publishing) {
 		q.answer.finish(PublishResult{Repeated: true, Matched: true})
 		return
 	}
-	if err := c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)); err != nil {
+	if err := cmp.Or(c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)), c.shallow(m.Topic)); err != nil {
 		q.answer.finish(PublishResult{Err: err})
 		return
 	}

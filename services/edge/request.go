@@ -20,6 +20,7 @@ type ConnectRequest struct {
 	MaxPacket      uint32       // largest packet the client takes; 0: no limit. Deliver refuses what is larger.
 	Will           *broker.Will // its topic without the mount point; ID, From and the like are set here
 	Mountpoint     string       // of the listener; %c and %u stand for client id and user name
+	MaxLevels      int          // of topics and filters, beside what the configuration says; 0: no other limit
 	// Resend repeats unanswered messages on the live connection after session.retry_interval: for MQTT 3.1 and protocols over UDP.
 	Resend bool
 	// AuthMethod asks for an enhanced authentication (MQTT 5.0 §4.12) in place of the password; AuthData is the client's first message, Challenge sends it the

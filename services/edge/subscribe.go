@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -104,7 +105,7 @@ func (c *Conn) checkFilter(filter string) (string, error) {
 	if err != nil {
 		return "", broker.E(broker.KindInvalid, "filter", err)
 	}
-	if err := c.e.checkSize(p.Filter, len(c.mount)+len(filter)); err != nil {
+	if err := cmp.Or(c.e.checkSize(p.Filter, len(c.mount)+len(filter)), c.shallow(p.Filter)); err != nil {
 		return "", err
 	}
 	return p.Filter, nil
