@@ -2,6 +2,7 @@ package edge
 
 import (
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // willState is what the gateway knows of a connection's will, and of its attachment.
@@ -26,7 +27,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 		c.attachWithWill(w)
 		return
 	}
-	_, inner := splitDelayed(name)
+	_, inner := topic.SplitDelayed(name)
 	c.ask(broker.ActionPublish, []string{inner}, func(ds []broker.Decision, err error) {
 		switch {
 		case c.abandon():
@@ -46,7 +47,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 func (c *Conn) attachWithWill(w *broker.Will) {
 	m := *w.Msg
 	c.will.topic = m.Topic
-	prefix, inner := splitDelayed(m.Topic)
+	prefix, inner := topic.SplitDelayed(m.Topic)
 	m.Topic = prefix + c.mount + inner
 	m.Tenant, m.From, m.Username, m.Node = c.id.Tenant, c.id.ClientID, c.id.Username, c.e.deps.NodeName
 	c.attach(&broker.Will{Msg: &m, Delay: w.Delay, Expiry: w.Expiry})
