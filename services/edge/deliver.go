@@ -203,6 +203,7 @@ func (c *Conn) decideStash(allow bool) {
 // resume ends waiting.
 func (c *Conn) resume() {
 	c.waiting = false
+	c.review() // the rules may have changed again meanwhile, and what does so finds the review under way
 	c.pump()
 }
 
