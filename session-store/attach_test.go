@@ -44,6 +44,21 @@ func TestSessionEndsWithItsConnection(t *testing.T) {
 	})
 }
 
+// A session without an expiry interval ends with its connection (MQTT 5.0 §3.1.2.11.2), also when that ends by a take-over.
+func TestTakeOverEndsASessionWithoutExpiry(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		g := w.gateway("g1")
+		g.connect("c", persistent).subscribe("a", 1)
+		d := g.connect("c", options{expiry: 0})
+		if !d.reply.Present || len(d.reply.Subs) != 1 {
+			t.Fatalf("answer %+v", d.reply)
+		}
+		if d = g.connect("c", persistent); d.reply.Present || len(d.reply.Subs) != 0 {
+			t.Fatalf("answer to the next connection %+v", d.reply)
+		}
+	})
+}
+
 // Rule N12: epochs rise, and a request with an older one changes nothing.
 func TestN12OldConnectionChangesNothing(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
