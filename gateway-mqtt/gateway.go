@@ -93,6 +93,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 func (g *Gateway) Start(ctx context.Context) error {
 	for i, l := range g.listeners {
 		if err := l.Start(ctx); err != nil {
+			err = fmt.Errorf("%w (set mqtt.listeners.%s.bind, or port_offset for all ports)", err, l.name)
 			for _, open := range g.listeners[:i] {
 				err = errors.Join(err, open.Close(ctx))
 			}

@@ -33,6 +33,7 @@ const (
 	reasonPublish   transport.Reason = "publish_failed"
 	reasonFilter    transport.Reason = "filter_invalid"
 	reasonRelease   transport.Reason = "release_failed"
+	reasonAuth      transport.Reason = "authentication_failed"
 	reasonOutput    transport.Reason = "answer_too_large"
 )
 

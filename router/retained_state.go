@@ -152,8 +152,11 @@ func (s *retainedState) Apply(event []byte) error {
 	r := reader{b: event}
 	version, op := r.byte(), r.byte()
 	src, seq, epoch := r.source(), r.uvarint(), r.uvarint()
-	if r.bad || version != stateVersion {
-		return fmt.Errorf("retained event of version %d: %w", version, errRecord)
+	switch {
+	case !r.bad && version != stateVersion:
+		return fmt.Errorf("retained event of version %d, this program knows version %d: %w", version, stateVersion, errRecord)
+	case r.bad:
+		return fmt.Errorf("retained event: %w", errRecord)
 	}
 	switch op {
 	case opPut:
@@ -205,7 +208,7 @@ func (s *retainedState) Restore(snapshot []byte) error {
 	}
 	r := reader{b: snapshot}
 	if v := r.byte(); v != stateVersion {
-		return fmt.Errorf("retained snapshot of version %d: %w", v, errRecord)
+		return fmt.Errorf("retained snapshot of version %d, this program knows version %d: %w", v, stateVersion, errRecord)
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		src := r.source()

@@ -99,6 +99,9 @@ func (g *graph) buildRouting(ctx context.Context) error {
 }
 
 func (g *graph) buildEdge(ctx context.Context) error {
+	if err := g.infra.Fits("mqtt.max_packet_size", g.config.MQTT.MaxPacketSize); err != nil {
+		return err
+	}
 	member, err := g.register(ctx, cluster.Gateway)
 	if err != nil {
 		return err

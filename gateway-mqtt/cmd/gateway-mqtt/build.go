@@ -43,6 +43,9 @@ type gateway struct {
 }
 
 func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
+	if err := s.Infra.Fits("mqtt.max_packet_size", c.MQTT.MaxPacketSize); err != nil {
+		return err
+	}
 	local := &boot.Local{}
 	member, peers, err := s.Join(ctx, in, cluster.Gateway, local)
 	if err != nil {

@@ -3216,7 +3216,7 @@ type PutUserRequest struct {
 	Kind          UserKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=pando.mgmt.v1.UserKind" json:"kind,omitempty"`
 	User          *User                  `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	Password      []byte                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
-	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"` // imported, with salt and method as in auth.*.password_hash
+	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"` // imported, with salt and method as in auth.*.password_hash; method emq: 40 hexadecimal digits, a row of the seed's tables
 	Salt          string                 `protobuf:"bytes,5,opt,name=salt,proto3" json:"salt,omitempty"`
 	Method        string                 `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
 	Create        bool                   `protobuf:"varint,7,opt,name=create,proto3" json:"create,omitempty"`                                 // ALREADY_EXISTS if there is one of that name
