@@ -199,13 +199,15 @@ func TestRetainedReplayIsPaced(t *testing.T) {
 	}
 	all := func(what string, list []*reader) {
 		t.Helper()
-		deadline := time.Now().Add(replayPatience)
+		deadline, tick := time.After(replayPatience), time.NewTicker(5*time.Millisecond)
+		defer tick.Stop()
 		for i, r := range list {
 			for r.got.Load() < replayMessages {
-				if time.Now().After(deadline) {
+				select {
+				case <-tick.C:
+				case <-deadline:
 					t.Fatalf("%s reader %d has %d of %d", what, i, r.got.Load(), replayMessages)
 				}
-				runtime.Gosched()
 			}
 		}
 	}
