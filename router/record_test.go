@@ -3,6 +3,7 @@ package router
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,25 @@ func TestStateIsTheSameThroughASnapshot(t *testing.T) {
 		if _, ok := b.get("", topic); !ok {
 			t.Errorf("%s is not in the snapshot", topic)
 		}
+	}
+}
+
+// What another version of the program wrote is refused, and the error says so.
+func TestOtherVersionsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newRetainedState(64)
+	if err := s.Apply(event(1, "a", "x")); err != nil {
+		t.Fatal(err)
+	}
+	later, snapshot := event(2, "b", "y"), s.snapshot()
+	later[0], snapshot[0] = 9, 9
+	for what, err := range map[string]error{"event": s.Apply(later), "snapshot": newRetainedState(64).Restore(snapshot)} {
+		if err == nil || !strings.Contains(err.Error(), what+" of version 9, this program knows version") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if s.len() != 1 {
+		t.Errorf("%d retained messages", s.len())
 	}
 }
 

@@ -165,8 +165,11 @@ func appendText(dst []byte, s string) []byte {
 func (s *retainedState) Apply(event []byte) error {
 	r := reader{b: event}
 	version, op := r.byte(), r.byte()
-	if r.bad || version != stateVersion {
-		return fmt.Errorf("retained event of version %d: %w", version, errRecord)
+	switch {
+	case !r.bad && version != stateVersion:
+		return fmt.Errorf("retained event of version %d, this program knows version %d: %w", version, stateVersion, errRecord)
+	case r.bad:
+		return fmt.Errorf("retained event: %w", errRecord)
 	}
 	if op == opFire || op == opSent {
 		return s.delayed.replay(op, &r)
@@ -234,7 +237,7 @@ func (s *retainedState) Restore(snapshot []byte) error {
 	r := reader{b: snapshot}
 	version := r.byte()
 	if version != 1 && version != snapshotVersion {
-		return fmt.Errorf("retained snapshot of version %d: %w", version, errRecord)
+		return fmt.Errorf("retained snapshot of version %d, this program knows versions 1 and %d: %w", version, snapshotVersion, errRecord)
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		src := r.source()

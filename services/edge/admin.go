@@ -185,6 +185,14 @@ func (e *Edge) change(ctx context.Context, tenant, clientID string, do func(*Con
 	}
 }
 
+// ControlListener implements broker.GatewayAdmin.
+func (e *Edge) ControlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if e.deps.ControlListener == nil {
+		return broker.E(broker.KindNotFound, "there are no listeners here", nil)
+	}
+	return e.deps.ControlListener(ctx, name, do)
+}
+
 // FlushACL implements broker.GatewayAdmin. Subscriptions are decided again, too.
 func (e *Edge) FlushACL(_ context.Context, tenant, clientID string) error {
 	flush := func(c *Conn) {

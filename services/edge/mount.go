@@ -41,6 +41,14 @@ func (e *Edge) checkName(name string, mounted int) error {
 	return e.checkSize(name, mounted)
 }
 
+// shallow checks a topic or filter, without the mount point, against the limit that came with the connection.
+func (c *Conn) shallow(text string) error {
+	if c.levels > 0 && topic.Levels(text) > c.levels {
+		return broker.E(broker.KindInvalid, "topic has more levels than the listener takes", nil)
+	}
+	return nil
+}
+
 // checkSize checks a topic or filter against the configured limits.
 func (e *Edge) checkSize(text string, mounted int) error {
 	switch {

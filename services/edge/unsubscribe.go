@@ -12,6 +12,7 @@ import (
 type unsubscribing struct {
 	filters []string // as the client sent them, then with mount point
 	results []SubscribeResult
+	size    int // charged until the answer
 	done    func([]SubscribeResult)
 	always  bool // done is not the gateway's: it is called after Closed too
 }
@@ -23,7 +24,11 @@ func (c *Conn) Unsubscribe(filters []string, done func([]SubscribeResult)) {
 
 func (c *Conn) startUnsubscribe(u *unsubscribing) {
 	u.results = make([]SubscribeResult, len(u.filters))
-	c.enter(64*len(u.filters), func() { c.unsubscribe(u) })
+	for i := range u.filters {
+		u.size += waitingPacket + len(u.filters[i])
+	}
+	c.charge(u.size)
+	c.enter(u.size, func() { c.unsubscribe(u) })
 }
 
 // unsubscribe runs client.unsubscribe.
@@ -84,6 +89,11 @@ func (c *Conn) unsubscribeAll(u *unsubscribing) {
 		c.unsubscribedAll(u)
 		return
 	}
+	c.whenRoom(func() { c.unsubscribePersistent(u, places) })
+}
+
+// unsubscribePersistent asks the session partition, which answers when it is durable.
+func (c *Conn) unsubscribePersistent(u *unsubscribing, places []int) {
 	r := c.request(broker.OpUnsubscribe)
 	for _, i := range places {
 		r.Subs = append(r.Subs, broker.Subscription{Filter: u.filters[i]})
@@ -142,6 +152,7 @@ func (c *Conn) forgetSub(full string) {
 
 // unsubscribedAll answers and tells the hooks.
 func (c *Conn) unsubscribedAll(u *unsubscribing) {
+	c.credit(u.size)
 	if u.always || !c.shut {
 		u.done(u.results)
 	}

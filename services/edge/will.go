@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/topic"
 )
@@ -19,7 +20,7 @@ type willState struct {
 // prepareWill checks a will and goes on with attach.
 func (c *Conn) prepareWill(w *broker.Will) {
 	name := w.Msg.Topic
-	if err := c.e.checkName(name, len(c.mount)+len(name)); err != nil || w.Msg.QoS > 2 {
+	if err := cmp.Or(c.e.checkName(name, len(c.mount)+len(name)), c.shallow(name)); err != nil || w.Msg.QoS > 2 {
 		c.refuse(asError(err, broker.KindInvalid, "will"))
 		return
 	}
