@@ -123,6 +123,8 @@ func settings(dir string) string {
 	return fmt.Sprintf(`auth:
   allow_anonymous: true
   acl_file: %q
+sys:
+  interval: 2s
 mqtt:
   max_packet_size: 2MB
 session:
