@@ -154,10 +154,7 @@ func (s *Service) hashed(ctx context.Context, op string, u broker.User) (_ broke
 		u.Password, u.Hash, u.Method, u.Salt = nil, stored.Hash, stored.Scheme.String(), string(stored.Salt)
 		return u, &stored, nil
 	case u.Hash != "":
-		stored := hash.Stored{Hash: u.Hash, Salt: []byte(u.Salt)}
-		if stored.Scheme, err = hash.ParseScheme(u.Method); err == nil {
-			err = stored.Validate()
-		}
+		stored, err := hash.Import(u.Method, u.Hash, []byte(u.Salt))
 		if err != nil {
 			return u, nil, broker.E(broker.KindInvalid, op, err)
 		}

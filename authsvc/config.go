@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pando-mq/pando/authsvc/acl"
 	"github.com/pando-mq/pando/authsvc/hash"
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/scram"
@@ -99,6 +100,17 @@ func (c Config) Validate() error {
 		return config.Invalid("scram.iterations", "found %d, expected %d to %d", n, scram.MinIterations, scram.MaxIterations)
 	}
 	return c.validateStatic()
+}
+
+// CheckFiles reads the rule file, which New does not: a broken one stops the start.
+func (c Config) CheckFiles() error {
+	if c.ACLFile == "" {
+		return nil
+	}
+	if _, err := acl.Open(c.ACLFile); err != nil {
+		return fmt.Errorf("auth.acl_file: %w", err)
+	}
+	return nil
 }
 
 func (c Config) validateStatic() error {

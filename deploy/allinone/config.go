@@ -47,6 +47,17 @@ func (c *Config) Settle() error {
 	return errors.Join(errs...)
 }
 
+// CheckFiles reads the files that the configuration names and a start needs: certificates and access rules.
+func (c *Config) CheckFiles() error { return errors.Join(c.MQTT.CheckFiles(), c.Auth.CheckFiles()) }
+
+// CheckExposure refuses listeners that strangers could use, as a start does; users says whether somebody added users beside those of the configuration.
+func (c *Config) CheckExposure(users bool) error {
+	return c.MQTT.CheckExposure(gatewaymqtt.Access{
+		Authentication:    users || len(c.Auth.Users)+len(c.Auth.Clients) > 0,
+		AnonymousExplicit: c.Auth.AllowAnonymous != nil && *c.Auth.AllowAnonymous,
+	})
+}
+
 // Reference writes the reference page of all keys, as Markdown.
 func Reference(w io.Writer) error {
 	if _, err := io.WriteString(w, referenceHead); err != nil {

@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/pando-mq/pando/deploy/allinone"
 	"github.com/pando-mq/pando/services/boot"
+	"github.com/pando-mq/pando/services/run"
 )
 
 // single is the suite in one process.
@@ -106,9 +108,50 @@ func (s *single) Ctl(ctx context.Context, stdin string, args ...string) (string,
 
 func (s *single) Services() []string { return []string{"pando"} }
 
-func (s *single) Restart(ctx context.Context, service string) error {
+// known refuses the names that Services does not give.
+func (s *single) known(service string) error {
 	if service != "pando" {
 		return errors.New("there is no service " + service)
+	}
+	return nil
+}
+
+func (s *single) Kill(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, "data", boot.PidFile)
+	pid, err := run.Running(file)
+	if err != nil {
+		return err
+	}
+	if err := run.Kill(pid); err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := run.Running(file); errors.Is(err, run.ErrNotRunning) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("kill process %d: %w", pid, ctx.Err())
+		}
+	}
+}
+
+func (s *single) Start(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
+	}
+	return s.start(ctx)
+}
+
+func (s *single) Restart(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
 	}
 	if err := s.Stop(ctx); err != nil {
 		return err

@@ -26,6 +26,8 @@ type Env interface {
 	Ctl(ctx context.Context, stdin string, args ...string) (string, error)
 	Services() []string
 	Restart(ctx context.Context, service string) error // graceful
+	Kill(ctx context.Context, service string) error    // with SIGKILL; returns when it is gone
+	Start(ctx context.Context, service string) error   // of one that was killed
 	Stop(ctx context.Context) error
 	Logs() []string // files
 }
@@ -69,8 +71,11 @@ func within(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	begin := time.Now()
-	suite, err = open(ctx, os.Getenv("PANDO_E2E"), bin, dir)
-	if err != nil {
+	name := os.Getenv("PANDO_E2E")
+	if err := os.Unsetenv("PANDO_E2E"); err != nil { // no test may know which one it is
+		return 1, err
+	}
+	if suite, err = open(ctx, name, bin, dir); err != nil {
 		return 1, err
 	}
 	fmt.Printf("the suite serves after %s, its files are in %s\n", time.Since(begin).Round(time.Millisecond), dir)

@@ -80,6 +80,14 @@ func (p *procs) Restart(ctx context.Context, service string) error {
 	return p.cluster.RestartProcess(ctx, service)
 }
 
+func (p *procs) Kill(ctx context.Context, service string) error {
+	return p.cluster.KillProcess(ctx, service)
+}
+
+func (p *procs) Start(ctx context.Context, service string) error {
+	return p.cluster.StartProcess(ctx, service)
+}
+
 func (p *procs) Stop(ctx context.Context) error { return p.cluster.Stop(ctx) }
 
 func (p *procs) Logs() []string {

@@ -83,7 +83,7 @@ type User struct {
 	Tenant    string
 	Name      string // user name, or client id
 	Password  Secret // on the way in only
-	Hash      string // alternative to Password: an imported hash, with Method as in auth.*.password_hash
+	Hash      string // alternative to Password: an imported hash, with Method as in auth.*.password_hash, or "emq": a row of the seed's own tables, in hexadecimal
 	Salt      string
 	Method    string
 	SCRAM     []SCRAM // on the way in only: what enhanced authentication needs, at most one of each method; it replaces what was there whenever the password or hash is

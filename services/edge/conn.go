@@ -26,6 +26,7 @@ type Conn struct {
 	part   *partition       // of the client id; nil before it is known
 	id     *broker.Identity // as offered, then as authenticated
 	mount  string           // in force
+	levels int              // ConnectRequest.MaxLevels
 	clean  bool             // the session is hosted here
 	resend bool
 	timer  timer

@@ -108,6 +108,7 @@ func (c *Conn) authenticated(id *broker.Identity, err error) {
 		return
 	}
 	req := c.connecting.req
+	c.levels = req.MaxLevels
 	if c.mount, err = mountpoint(req.Mountpoint, &known); err != nil {
 		c.refuse(err)
 		return
@@ -124,7 +125,7 @@ func (c *Conn) attach(will *broker.Will) {
 	e, req := c.e, c.connecting.req
 	expiry := min(max(req.Expiry, 0), e.cfg.Session.ExpiryInterval)
 	keepAlive := req.KeepAlive
-	if limit := e.cfg.MaxKeepAlive; limit > 0 && (keepAlive == 0 || keepAlive > limit) {
+	if limit := e.cfg.MaxKeepAlive; limit > 0 && !req.KeepAliveFixed && (keepAlive == 0 || keepAlive > limit) {
 		keepAlive = limit
 	}
 	c.clean = expiry == 0

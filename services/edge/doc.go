@@ -31,9 +31,9 @@
 //
 // # Bounds
 //
-// Per connection: packets in the gate and unanswered publishes (publish.max_unacked, beyond it reading is held), the session's queue
+// Per connection: packets in the gate and unanswered publishes, SUBSCRIBEs, UNSUBSCRIBEs and PUBRELs (publish.max_unacked, beyond it reading is held), the session's queue
 // (session.queue), pushes of a persistent session (its window, and output.max_pushed for QoS 0), cached decisions (acl.cache_size). Per process: publishes
-// towards routers (publish.max_queued), requests to one session partition (16 MiB, beyond it QoS 2 publishes wait), questions (auth.workers and
+// towards routers (publish.max_queued), requests to one session partition (16 MiB, beyond it they wait; answers to deliveries do not), questions (auth.workers and
 // auth.waiting), readers of retained messages (32), shared messages that look for a member (4 MiB). What is dropped is counted by [DropReason].
 //
 // # Locks

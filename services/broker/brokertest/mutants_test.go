@@ -48,6 +48,8 @@ var mutants = map[string][]mutant{
 		{ackWhenDurable, "session partition: OK: a durable sink: the record is durable (or nothing had to be recorded)"},
 		{snapshotRegisters, "Answering registers q.Router in the same step (rule N1): from then on every subscription of the origin that q selects also waits for that router's ack of its delta"},
 		{snapshotSelects, "SnapshotRoutes yields all routes of the origin that q selects, in batches, and then returns the origin with its version at that moment."},
+		{goneRouter, "until the origin's own view of the cluster is at or past the registration's revision and shows the registration gone."},
+		{flapping, "Delay asks for a pause before CONNACK: the client id is being taken over to and fro (flapping)."},
 		{deadGatewayDetached, "closed, kicked, ...: a gateway whose key is gone detaches its connections (rule R6)"},
 		{queueSurvives, "Inflight is what the gateway knows of the pushes under way on this live connection (rule R5)."},
 		{deadGateway, "KindStale (the gateway's incarnation is not alive in the owner's view, rule R6: wait and retry, or come back as a new one)."},
