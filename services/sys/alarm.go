@@ -33,6 +33,7 @@ type registry struct {
 	mu     sync.Mutex
 	active map[alarmKey]bus.Alarm
 	limit  *time.Timer // clears limitID
+	full   bool        // the process has no room for connections
 }
 
 // alarmKey is an alarm of one process.
@@ -161,10 +162,34 @@ func (r *registry) refused(err error) {
 	if known {
 		return
 	}
-	r.s.raise(bus.Alarm{ID: limitID, Severity: bus.Error, Title: "Connection limit reached", Summary: "clients are refused, see limits.max_connections"})
+	r.s.raiseLimit()
+}
+
+func (s *Service) raiseLimit() {
+	s.raise(bus.Alarm{ID: limitID, Severity: bus.Error, Title: "Connection limit reached", Summary: "clients are refused, see limits.max_connections"})
+}
+
+// Full raises the alarm of the connection limit when the process holds as many connections as it may, and clears it when there is room again. Any goroutine
+// may call it; it does not block.
+func (s *Service) Full(full bool) {
+	r := &s.alarms
+	r.mu.Lock()
+	r.full = full
+	r.mu.Unlock()
+	if full {
+		s.raiseLimit()
+	} else {
+		r.limitOver()
+	}
 }
 
 func (r *registry) limitOver() {
+	r.mu.Lock()
+	full := r.full
+	r.mu.Unlock()
+	if full {
+		return
+	}
 	r.s.say(func(ctx context.Context) error { return bus.ClearAlarm(ctx, r.s.deps.Bus, r.s.deps.Node, limitID) })
 }
 

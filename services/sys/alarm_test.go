@@ -119,6 +119,26 @@ func TestConnectionLimit(t *testing.T) {
 	})
 }
 
+// TestFull is the same alarm, told by whoever counts connections before they are clients.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, quiet(), "a@h", gateway("a@h"))
+		w.Full(true)
+		w.connect(hook.Connected{Client: identity("c"), Err: broker.E(broker.KindQuota, "too many connections", nil)})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := w.take(); len(got) != 1 || !strings.Contains(got[0], "/max_connections/alert ") {
+			t.Errorf("while it is full: %q", got)
+		}
+		w.Full(false)
+		synctest.Wait()
+		if got := w.take(); len(got) != 1 || !strings.Contains(got[0], "/max_connections/clear ") {
+			t.Errorf("when there is room: %q", got)
+		}
+	})
+}
+
 func TestQueueAlarm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -42,6 +42,7 @@ type gateway struct {
 	in      *boot.Incarnation
 	peers   *boot.Peers
 	edge    *edge.Edge
+	sys     *sys.Service
 	mqtt    atomic.Pointer[gatewaymqtt.Gateway] // made at its start, when authsvc can be asked
 }
 
@@ -66,7 +67,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	local.Gateway = g.edge
-	about, err := sys.New(c.Sys, sys.Deps{
+	g.sys, err = sys.New(c.Sys, sys.Deps{
 		Node: c.NodeName(), Version: run.Version(), Cluster: s.Infra.Cluster, Gateway: g.edge, Publish: g.edge.PublishSystem, Hooks: hooks, Bus: s.Infra.Bus,
 		Routers: func(n cluster.Node) broker.RouterAdmin { return peers.Router.Node(n) },
 		Stores:  func(n cluster.Node) broker.SessionAdmin { return peers.Sessions.Node(n) }, Log: s.Log, Registerer: in.Metrics,
@@ -78,7 +79,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	in.Add("edge", g.edge)
-	in.Add("sys", about)
+	in.Add("sys", g.sys)
 	in.Add("gateway-mqtt", run.Func{OnStart: g.start, OnStop: func(ctx context.Context) error { return g.mqtt.Swap(nil).Stop(ctx) }})
 	in.OnLoss(g.edge.Fence)
 	in.Check("listeners", g.listening)
@@ -106,8 +107,8 @@ func (g *gateway) start(ctx context.Context) error {
 	}
 	mqtt, err := gatewaymqtt.New(g.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: cert,
-		MaxConnections: g.Limits.Connections(),
-		Status:         func() (string, bool) { return boot.Status(g.NodeName(), g.listening(ctx) == nil) }, Log: g.service.Log, Registerer: g.in.Metrics,
+		MaxConnections: g.Limits.Connections(), Full: g.sys.Full,
+		Status: func() (string, bool) { return boot.Status(g.NodeName(), g.listening(ctx) == nil) }, Log: g.service.Log, Registerer: g.in.Metrics,
 	})
 	if err == nil {
 		err = mqtt.Start(ctx)
