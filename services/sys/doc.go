@@ -16,8 +16,8 @@
 //
 // # Presence
 //
-// On one node the events of one client id are in order: a connection that a newer one took over is told as disconnected ("conflict") before the newer one
-// is told as connected, and not again. Across nodes they are not ordered; ts tells.
+// A node publishes the events of one client id in order: a connection that a newer one took over is told as disconnected ("conflict") before the newer one
+// is told as connected, and not again. connected and disconnected are two topics, so a subscriber may get them the other way round; ts tells.
 //
 // # Alarms
 //
