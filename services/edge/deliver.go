@@ -258,6 +258,9 @@ func (c *Conn) hand(o *outgoing) {
 	}
 	c.full = c.full || outcome == SentFull
 	c.Stats.SentMsgs.Add(1)
+	if isSystem(o.Msg.Topic) {
+		return
+	}
 	n := &c.e.counters
 	n.Inc(MessagesSent)
 	switch o.QoS {
