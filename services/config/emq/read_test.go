@@ -47,6 +47,13 @@ type suite struct {
 			Password config.Secret `yaml:"password" doc:"."`
 		} `yaml:"clients" doc:"."`
 	} `yaml:"auth"`
+	Sys struct {
+		Interval config.Duration `yaml:"interval" doc:"."`
+		Presence struct {
+			Enable bool `yaml:"enable" doc:"."`
+			QoS    int  `yaml:"qos" doc:"."`
+		} `yaml:"presence"`
+	} `yaml:"sys"`
 	MQTT struct {
 		MaxClientIDLen int             `yaml:"max_clientid_len" doc:"."`
 		MaxPacketSize  config.Size     `yaml:"max_packet_size" doc:"."`

@@ -64,7 +64,7 @@ func mqttTable() []Entry {
 		maps("mqtt.client.max_publish_rate", "mqtt.publish.max_rate", number),
 		note(runtimeDoes, "mqtt.conn.force_gc_count"),
 		note("statistics are always kept, see ops.listen for /metrics", "mqtt.client.enable_stats", "mqtt.session.{enable_stats,collect_interval}"),
-		later("the $SYS topics", "mqtt.broker.sys_interval"),
+		maps("mqtt.broker.sys_interval", "sys.interval", duration),
 		note("routing is sharded by topic without a pool, see router.max_pending_bytes", "mqtt.pubsub.{pool_size,async,by_clientid}"),
 		later("node bridges", "mqtt.bridge.{max_queue_len,ping_down_interval}"),
 		special("mqtt.plugins.{etc_dir,loaded_file}", "", (*conversion).pluginPlace),
