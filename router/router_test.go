@@ -432,6 +432,46 @@ func TestTooManyPendingBytesHoldPublishersBack(t *testing.T) {
 	})
 }
 
+func TestSharedGroupOfCleanMembersGetsOneCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		g, h := w.gateway("g1"), w.gateway("g2")
+		g.subscribe(w, "a/b", "grp")
+		h.subscribe(w, "a/b", "grp")
+		p := w.publisher(g, "a/b")
+		p.mustSend(100, 1)
+		time.Sleep(time.Second)
+		a, b := len(g.payloads()), len(h.payloads())
+		if a+b != 100 || a == 0 || b == 0 {
+			t.Fatalf("%d and %d copies", a, b)
+		}
+	})
+}
+
+// Rule R7: with a persistent member the copy goes to the group's home, with the candidates.
+func TestSharedGroupWithPersistentMembersGoesHome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		g := w.gateway("g1")
+		g.subscribe(w, "a/b", "grp")
+		w.mustSubscribe(6, "a/b", "grp")
+		p := w.publisher(g, "a/b")
+		p.mustSend(5, 1)
+		got := 0
+		for n := range 16 {
+			for _, d := range w.sessions.part(n).got {
+				got++
+				if len(d.Shares) != 1 || len(d.Shares[0].Candidates) != 2 || d.Plain {
+					t.Fatalf("copy %+v", d.Shares)
+				}
+			}
+		}
+		if got != 5 || len(g.payloads()) != 0 {
+			t.Fatalf("%d copies at homes, %d at the gateway", got, len(g.payloads()))
+		}
+	})
+}
+
 func TestRoutesAreListedByFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t)
