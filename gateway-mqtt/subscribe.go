@@ -68,10 +68,14 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) error {
 	return nil
 }
 
-// unsubscribed sends UNSUBACK.
+// unsubscribed sends UNSUBACK. Below 5.0 an invalid filter ends the connection, as with SUBSCRIBE.
 func (c *conn) unsubscribed(id uint16, rs []edge.SubscribeResult) {
 	answer := &packet.Unsuback{ID: id, Reasons: make([]packet.ReasonCode, len(rs))}
 	for i, r := range rs {
+		if c.five == nil && broker.KindOf(r.Err) == broker.KindInvalid {
+			c.close(reasonFilter)
+			return
+		}
 		if r.Err != nil {
 			answer.Reasons[i] = unsubackCode(r.Err)
 		}

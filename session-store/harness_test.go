@@ -77,7 +77,7 @@ func run(t *testing.T, test func(*testing.T, *world), change ...func(*sessionsto
 
 func (w *world) join() cluster.Cluster {
 	w.t.Helper()
-	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions}}})
+	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions, cluster.RetainedSpace: 1}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -289,6 +289,10 @@ type router struct {
 	broken   int // reads of retained messages that break off after the first message
 	numbers  map[broker.Source]uint64
 	stale    int // streams with a number that was not above the last
+
+	held  string // who has every exclusive topic
+	epoch uint64 // of topic partitions
+	move  bool   // the epoch changes behind the next claim
 }
 
 func newRouter() *router { return &router{numbers: map[broker.Source]uint64{}} }

@@ -139,6 +139,8 @@ func settings(dir string) string {
 	return fmt.Sprintf(`auth:
   allow_anonymous: true
   acl_file: %q
+sys:
+  interval: 2s
 mqtt:
   max_packet_size: 2MB
   listeners:

@@ -9,6 +9,7 @@ import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/hook"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 const (
@@ -226,7 +227,7 @@ func (e *Edge) Inject(ctx context.Context, as broker.Identity, m *broker.Message
 		return broker.PublishAck{}, asError(err, broker.KindInvalid, "publish")
 	}
 	if !as.Superuser {
-		_, inner := splitDelayed(m.Topic)
+		_, inner := topic.SplitDelayed(m.Topic)
 		ds, err := e.authorize(&as, broker.ActionPublish, []string{inner})
 		if err != nil {
 			return broker.PublishAck{}, err
@@ -273,6 +274,9 @@ func (e *Edge) inject(ctx context.Context, as *broker.Identity, m *broker.Messag
 	select {
 	case a := <-acked:
 		a.Matched = a.Matched || local
+		if a.Refused {
+			return a, errRefused
+		}
 		return a, nil
 	case <-ctx.Done():
 		return broker.PublishAck{}, broker.E(broker.KindCanceled, "publish", ctx.Err())

@@ -209,6 +209,7 @@ func (c *Conn) subscribeAll(s *subscribing) {
 // subscribeClean subscribes in the session that is hosted here, and waits until the routers know.
 func (c *Conn) subscribeClean(s *subscribing) {
 	var keys []route.Key
+	var only []int // exclusive ones
 	for i := range s.subs {
 		if s.results[i].Err != nil {
 			continue
@@ -219,6 +220,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			s.results[i].Err = err
 			continue
 		}
+		if s.parsed[i].Exclusive {
+			only = append(only, i)
+			continue
+		}
 		if !existed {
 			c.addRoute(s.parsed[i])
 		}
@@ -226,8 +231,18 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			keys = append(keys, c.routeKey(s.parsed[i]))
 		}
 	}
+	c.waitRoutes(keys, func(err error) {
+		if err != nil {
+			s.refuseAll(err)
+		}
+		c.acquireAll(s, only)
+	})
+}
+
+// waitRoutes calls then on the executor, when the routers know of routes: at once if there are none.
+func (c *Conn) waitRoutes(keys []route.Key, then func(error)) {
 	if len(keys) == 0 {
-		c.subscribedAll(s)
+		then(nil)
 		return
 	}
 	var left, failed atomic.Int32
@@ -242,9 +257,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			}
 			c.post(func() {
 				if failed.Load() > 0 {
-					s.refuseAll(errStopped)
+					then(errStopped)
+					return
 				}
-				c.subscribedAll(s)
+				then(nil)
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package edge
 import (
 	"cmp"
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // willState is what the gateway knows of a connection's will, and of its attachment.
@@ -27,7 +28,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 		c.attachWithWill(w)
 		return
 	}
-	_, inner := splitDelayed(name)
+	_, inner := topic.SplitDelayed(name)
 	c.ask(broker.ActionPublish, []string{inner}, func(ds []broker.Decision, err error) {
 		switch {
 		case c.abandon():
@@ -47,7 +48,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 func (c *Conn) attachWithWill(w *broker.Will) {
 	m := *w.Msg
 	c.will.topic = m.Topic
-	prefix, inner := splitDelayed(m.Topic)
+	prefix, inner := topic.SplitDelayed(m.Topic)
 	m.Topic = prefix + c.mount + inner
 	m.Tenant, m.From, m.Username, m.Node = c.id.Tenant, c.id.ClientID, c.id.Username, c.e.deps.NodeName
 	c.attach(&broker.Will{Msg: &m, Delay: w.Delay, Expiry: w.Expiry})
