@@ -23,7 +23,20 @@ func (e *configured) apply(st *state) {
 	for _, c := range st.clients {
 		if c.sess != nil {
 			c.sess.Use(e.set)
+			st.touch(c)
 		}
+	}
+}
+
+// reconfigure brings a partition to the present settings of the store. A log that is still empty says them with its first event. Called with the lock held.
+func (p *partition) reconfigure() {
+	set := p.s.set.Load()
+	switch {
+	case p.dead || !p.serving || sameSettings(p.st.set, set):
+	case !p.configured:
+		(&configured{set: set}).apply(p.st)
+	default:
+		p.commit(&configured{set: set})
 	}
 }
 

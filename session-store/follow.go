@@ -24,9 +24,13 @@ func (p *partition) follow() {
 	for _, d := range to.drops {
 		p.s.metrics.dropped.WithLabelValues(d.Reason.String()).Inc()
 	}
+	for _, c := range to.marks {
+		p.watermarks(c)
+	}
 	clear(to.due)
 	clear(to.drops)
-	to.due, to.limbo, to.drops = to.due[:0], to.limbo[:0], to.drops[:0]
+	clear(to.marks)
+	to.due, to.limbo, to.drops, to.marks = to.due[:0], to.limbo[:0], to.drops[:0], to.marks[:0]
 	if len(to.kicks)+len(to.sends)+len(to.lanes)+len(to.routes)+len(to.pumps) == 0 {
 		return
 	}
@@ -82,6 +86,7 @@ func (p *partition) pump(c *client) {
 			p.s.metrics.dropped.WithLabelValues(d.Reason.String()).Inc()
 		}
 		if !ok {
+			p.watermarks(c)
 			return
 		}
 		if out.Expired {

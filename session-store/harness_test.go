@@ -44,6 +44,25 @@ type world struct {
 	front   *brokertest.FaultyRouter // non-nil: stands before the router, and before the tier for what is delivered
 
 	snapshotAfter int64
+
+	alarmed []string // what QueueAlarm of all stores heard
+	alarmMu sync.Mutex
+}
+
+// alarm is Deps.QueueAlarm.
+func (w *world) alarm(id *broker.Identity, high bool, queued int) {
+	w.alarmMu.Lock()
+	defer w.alarmMu.Unlock()
+	w.alarmed = append(w.alarmed, fmt.Sprintf("%s %t %d", id.ClientID, high, queued))
+}
+
+// alarms takes what was heard since the last call.
+func (w *world) alarms() []string {
+	w.alarmMu.Lock()
+	defer w.alarmMu.Unlock()
+	heard := w.alarmed
+	w.alarmed = nil
+	return heard
 }
 
 // run runs a test in a world of its own.
@@ -100,7 +119,7 @@ func (w *world) startStore() {
 			}
 			return w.gws[n.Incarnation]
 		},
-		Journal: w.journal(),
+		Journal: w.journal(), QueueAlarm: w.alarm,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -61,10 +61,11 @@ func (o *ownership) start() {
 	o.wg.Go(o.supervise)
 }
 
-// catchUp looks at the present view: the partition was not told of newer ones while it was being opened.
+// catchUp looks at the present view and settings: the partition was not told of newer ones while it was being opened.
 func (o *ownership) catchUp() {
 	if p := o.part.Load(); p != nil {
 		p.enter()
+		p.reconfigure()
 		p.sweep(o.s.deps.Cluster.View())
 		p.leave()
 	}
@@ -257,8 +258,11 @@ func (p *partition) begin(log journal.Log) {
 	}
 	p.startTimers()
 	p.serving = true
-	if p.configured && !sameSettings(p.st.set, p.s.set) && !p.commit(&configured{set: p.s.set}) {
+	if p.reconfigure(); p.dead {
 		return
+	}
+	for _, c := range p.st.clients {
+		p.watermarks(c)
 	}
 	p.resend()
 	p.startLanes()

@@ -97,7 +97,7 @@ func newPartition(s *Store, own *ownership) *partition {
 	p := &partition{
 		s: s, n: own.claim.Partition, epoch: own.claim.Epoch, own: own,
 		slog: s.deps.Log.With(slog.Int("partition", own.claim.Partition), slog.Uint64("epoch", own.claim.Epoch)),
-		st:   newState(s.set, s.topics), gateways: map[uint64]*gateway{}, streams: map[int]*deliverStream{}, soft: map[clientKey]*softClient{},
+		st:   newState(s.set.Load(), s.topics), gateways: map[uint64]*gateway{}, streams: map[int]*deliverStream{}, soft: map[clientKey]*softClient{},
 		softIDs: map[uint64]uint64{}, cursors: map[broker.Source]uint64{}, holds: map[clientKey]*hold{}, flaps: map[clientKey]time.Time{},
 		acked: make([]uint64, s.topics), lanes: map[laneKey]*lane{}, picks: map[route.Key]*pick{},
 		goneGateways: map[uint64]struct{}{},
@@ -162,7 +162,7 @@ func (p *partition) write(e event) error {
 	}
 	if !p.configured {
 		p.configured = true
-		if err := p.write(&configured{set: p.s.set}); err != nil {
+		if err := p.write(&configured{set: p.st.set}); err != nil {
 			return err
 		}
 	}
@@ -299,6 +299,7 @@ func (p *partition) drain(ctx context.Context) {
 func (p *partition) stop(ctx context.Context, err error) {
 	p.enter()
 	p.die(err)
+	p.calmAll()
 	p.leave()
 	if p.pub != nil {
 		p.pub.Close()

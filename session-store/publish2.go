@@ -23,7 +23,7 @@ func (g *gatewayStream) publish2(c *client, r *broker.SessionRequest) {
 		g.refuse(r, broker.KindBusy, "too many publishes wait for the routers")
 		return
 	}
-	e := &received2{key: c.key, id: r.Publish2.PacketID, max: p.s.set.MaxAwaitingRel, at: p.now().UnixMilli(), msg: r.Publish2.Msg}
+	e := &received2{key: c.key, id: r.Publish2.PacketID, max: p.st.set.MaxAwaitingRel, at: p.now().UnixMilli(), msg: r.Publish2.Msg}
 	if err := p.write(e); err != nil {
 		if errors.Is(err, journal.ErrTooLarge) {
 			g.refuse(r, broker.KindTooLarge, "the message does not fit into the log")

@@ -148,7 +148,7 @@ func (p *partition) queueRetained(r *retainedRead, m *broker.Message) (done bool
 
 // hasRoom says whether retained messages may be added to a queue: they leave half of it to others.
 func (p *partition) hasRoom(s *session.Session) bool {
-	q := &p.s.set.Queue
+	q := &p.st.set.Queue
 	return (q.MaxLength == 0 || s.Queued() < max(1, q.MaxLength/2)) && s.Bytes() < max(1, int64(q.MaxBytes)/2)
 }
 
@@ -158,6 +158,7 @@ func (p *partition) queueZero(c *client, m *broker.Message, grant session.Grant,
 	for _, d := range drops {
 		p.s.metrics.dropped.WithLabelValues(d.Reason.String()).Inc()
 	}
+	p.watermarks(c)
 	p.pump(c)
 }
 

@@ -51,6 +51,7 @@ type aftermath struct {
 	due    []*client // their timer may have to be set
 	limbo  []uint64
 	pumps  []*client
+	marks  []*client // their queue may have passed a watermark, or is gone
 	drops  []session.Drop
 }
 
@@ -69,6 +70,7 @@ type client struct {
 	ready   bool   // the gateway knows this connection: pushes may go out
 	durable uint64 // newest session version that is durable
 	timer   *timer
+	alarm   *session.Session // whose queue passed the high watermark and is not back at the low one, as it was told; nil: none
 }
 
 // attachment is one connection of a client id at a gateway.
@@ -170,12 +172,16 @@ func (st *state) endSession(c *client) {
 		st.let(c, sub.Filter)
 	}
 	c.sess = nil
+	if st.to != nil {
+		st.to.marks = append(st.to.marks, c)
+	}
 }
 
 // touch notes that a session may have something to send.
 func (st *state) touch(c *client) {
 	if st.to != nil && c.sess != nil {
 		st.to.pumps = append(st.to.pumps, c)
+		st.to.marks = append(st.to.marks, c)
 		st.to.drops = append(st.to.drops, c.sess.Dropped()...)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -28,6 +29,9 @@ type Deps struct {
 	// Gateways gives the interface of one gateway, for copies of shared groups whose member is a clean session. Nil: they are not reached.
 	Gateways func(cluster.Node) broker.Gateway
 	Journal  journal.Store
+	// QueueAlarm hears when the queue of a persistent session passes session.queue.high_watermark (true), and when it is back at the low one or ends here;
+	// nil: nobody. It must not block for long.
+	QueueAlarm func(id *broker.Identity, high bool, queued int)
 
 	Log        *slog.Logger     // nil: discards
 	Registerer Registerer       // nil: no metrics are published
@@ -38,7 +42,7 @@ type Deps struct {
 type Store struct {
 	cfg      StoreConfig
 	deps     Deps
-	set      *session.Settings
+	set      atomic.Pointer[session.Settings]
 	self     broker.NodeRef
 	name     string // for listings
 	ids      *broker.IDs
@@ -73,9 +77,10 @@ func New(cfg Config, deps Deps) (*Store, error) {
 	}
 	n, counts := deps.Member.Node(), deps.Cluster.Meta().Partitions
 	s := &Store{
-		cfg: cfg.Store, deps: deps, set: set, self: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, name: n.ID, ids: broker.NewIDs(n.Incarnation),
+		cfg: cfg.Store, deps: deps, self: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, name: n.ID, ids: broker.NewIDs(n.Incarnation),
 		topics: counts[cluster.TopicSpace], sessions: counts[cluster.SessionSpace], owned: map[int]*ownership{},
 	}
+	s.set.Store(set)
 	if name := n.Meta["name"]; name != "" {
 		s.name = name
 	}
@@ -87,6 +92,22 @@ func New(cfg Config, deps Deps) (*Store, error) {
 		return nil, fmt.Errorf("session-store: register metrics: %w", err)
 	}
 	return s, nil
+}
+
+// Configure changes what holds for every session, from here on, in every partition that is served here: limits, watermarks, priorities. The settings are part of
+// each log, so that it is replayed under those it was written under. A configuration that makes no sense changes nothing and is the error.
+func (s *Store) Configure(c session.Config) error {
+	set, err := session.Prepare(c)
+	if err != nil {
+		return fmt.Errorf("session-store: %w", err)
+	}
+	s.set.Store(set)
+	for _, p := range s.serving() {
+		p.enter()
+		p.reconfigure()
+		p.leave()
+	}
+	return nil
 }
 
 // Start contends for partitions and follows the view, until Stop.

@@ -10,7 +10,7 @@ import (
 // subscribe adds subscriptions: appended first, then announced; answered when every router has them, also if they were there before (rule N8).
 func (g *gatewayStream) subscribe(c *client, r *broker.SessionRequest) {
 	p := g.p
-	e := &subscribed{key: c.key, max: p.s.set.MaxSubscriptions, subs: r.Subs}
+	e := &subscribed{key: c.key, max: p.st.set.MaxSubscriptions, subs: r.Subs}
 	if !p.commit(e) {
 		return
 	}

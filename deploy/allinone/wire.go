@@ -97,7 +97,7 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	}
 	g.store, err = sessionstore.New(sessionstore.Config{Store: g.config.Store, Session: g.config.Session}, sessionstore.Deps{
 		Cluster: g.infra.Cluster, Member: member, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Gateways: gateways,
-		Journal: g.infra.Journal, Log: g.log("session-store"), Registerer: g.in.Metrics,
+		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Log: g.log("session-store"), Registerer: g.in.Metrics,
 	})
 	tier.Sessions = g.store
 	return err

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/bus"
+	"github.com/pando-mq/pando/services/cluster"
 )
 
 const (
@@ -204,6 +206,25 @@ func (r *registry) ended(id *broker.Identity) {
 	}
 }
 
+// forsaken clears the alarms of queues whose session-store is gone without a word: the next owner of the sessions raises its own.
+func (r *registry) forsaken() {
+	stores := map[string]bool{r.s.deps.Node: true}
+	for _, n := range r.s.deps.Cluster.View().Nodes(cluster.SessionStore) {
+		stores[name(n)] = true
+	}
+	r.mu.Lock()
+	var gone []alarmKey
+	for key := range r.active {
+		if strings.HasPrefix(key.id, queueAlarm) && !stores[key.node] {
+			gone = append(gone, key)
+		}
+	}
+	r.mu.Unlock()
+	for _, key := range gone {
+		r.clear(key.node, bus.Alarm{ID: key.id, Timestamp: r.s.now().Unix()})
+	}
+}
+
 // raise publishes an alarm of this node on the bus, from where everybody hears it, we too.
 func (s *Service) raise(a bus.Alarm) {
 	a.Timestamp = s.now().Unix()
@@ -218,7 +239,7 @@ func (s *Service) say(publish func(context.Context) error) {
 	}
 }
 
-// QueueAlarm makes the function that edge.Deps.QueueAlarm wants: a queue that passed its high watermark is an alarm until it is back at
+// QueueAlarm makes the function that edge and session-store want as their Deps.QueueAlarm: a queue that passed its high watermark is an alarm until it is back at
 // the low one.
 func QueueAlarm(b bus.Bus, node string) func(id *broker.Identity, high bool, queued int) {
 	return func(id *broker.Identity, high bool, queued int) {

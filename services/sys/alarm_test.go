@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/bus"
+	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/sys"
 )
@@ -70,6 +71,27 @@ func TestAlarmsOfServicesAreToldByOneNode(t *testing.T) {
 		synctest.Wait()
 		if got := w.take(); len(got) != 1 || !strings.HasPrefix(got[0], "b@h/alarms/mine/alert ") {
 			t.Errorf("published %q", got)
+		}
+	})
+}
+
+// TestQueueAlarmsOfADeadStoreEnd: it cannot clear them itself.
+func TestQueueAlarmsOfADeadStoreEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := sys.DefaultConfig()
+		w := start(t, cfg, "a@h", gateway("a@h"), cluster.Node{Role: cluster.SessionStore, ID: "s1", Meta: map[string]string{"name": "s1@h"}})
+		raise(t, w.bus, "s1@h", "queue_high_watermark.c1")
+		raise(t, w.bus, "s2@h", "queue_high_watermark.c2")
+		raise(t, w.bus, "s2@h", "journal_full.SS_1")
+		time.Sleep(cfg.Interval + time.Second)
+		synctest.Wait()
+		var left []string
+		for _, a := range w.Alarms() {
+			left = append(left, a.ID)
+		}
+		if strings.Join(left, " ") != "journal_full.SS_1 queue_high_watermark.c1" {
+			t.Errorf("still raised: %q", left)
 		}
 	})
 }

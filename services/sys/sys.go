@@ -134,6 +134,7 @@ func (s *Service) tell(ctx context.Context) {
 	s.publish(s.prefix+"version", s.deps.Version, true)
 	s.publish(s.prefix+"sysdescr", Description, true)
 	s.heartbeat()
+	s.alarms.forsaken()
 	s.tellFigures(ctx)
 }
 

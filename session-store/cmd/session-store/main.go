@@ -8,6 +8,7 @@ import (
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/rpc/sessionrpc"
 	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/sys"
 	sessionstore "github.com/pando-mq/pando/session-store"
 )
 
@@ -33,7 +34,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	}
 	store, err := sessionstore.New(sessionstore.Config{Store: c.Store, Session: c.Session}, sessionstore.Deps{
 		Cluster: s.Infra.Cluster, Member: member, Router: peers.Router, Routers: peers.RouterNode, Sessions: peers.Sessions, Gateways: peers.Gateway,
-		Journal: s.Infra.Journal, Log: s.Log, Registerer: in.Metrics,
+		Journal: s.Infra.Journal, QueueAlarm: sys.QueueAlarm(s.Infra.Bus, c.NodeName()), Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
 		return err
