@@ -57,6 +57,7 @@ type setup struct {
 	deps    gatewaymqtt.Deps
 
 	maxConnections int // 0: no limit
+	queueAlarm     func(id *broker.Identity, high bool, queued int)
 }
 
 // open adds listeners, each named like its kind.
@@ -101,7 +102,7 @@ func start(t *testing.T, options ...func(*setup)) *world {
 	w.auth = &auth{Auth: w.backend.Auth, refused: map[string]broker.Kind{}, offers: map[string]broker.Credentials{}}
 	w.edge = w.backend.Edge(t, func(c *edge.Config, d *edge.Deps) {
 		*c = s.cfg.Edge(s.session, s.maxConnections)
-		d.Auth = w.auth
+		d.Auth, d.QueueAlarm = w.auth, s.queueAlarm
 		d.Listeners = func() []broker.ListenerInfo { return w.gw.Listeners() }
 		d.ControlListener = func(ctx context.Context, name string, do broker.ListenerAction) error {
 			return w.gw.ControlListener(ctx, name, do)

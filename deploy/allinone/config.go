@@ -10,6 +10,7 @@ import (
 	"github.com/pando-mq/pando/router"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/config"
+	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/session"
 	"github.com/pando-mq/pando/services/sys"
 	sessionstore "github.com/pando-mq/pando/session-store"
@@ -34,6 +35,16 @@ func Default() *Config {
 	c.Router, c.Retained = router.Default()
 	c.Store = sessionstore.DefaultConfig().Store
 	return c
+}
+
+// hot is what may change while the suite runs, besides log.level.
+type hot struct {
+	session session.Config
+	edge    edge.Config
+}
+
+func (c *Config) hot() hot {
+	return hot{session: c.Session, edge: c.MQTT.Edge(c.Session, c.Limits.Connections())}
 }
 
 // Settle finishes a loaded configuration: the listeners of the services move by port_offset (that of the admin port is moved by boot.OpenProcess, that of

@@ -23,10 +23,11 @@ import (
 
 // Options of a run.
 type Options struct {
-	Files []string   // configuration files that were read, to be told
-	Tell  io.Writer  // takes the dozen lines of the start; nil: nobody reads them
-	Watch bool       // somebody reads Tell as it comes, so it may show a password once; false: that waits in a file
-	Ready func(Info) // is called once everything serves; nil: nobody waits
+	Files []string     // configuration files that were read, to be told
+	From  boot.Options // where the configuration came from, to be read again
+	Tell  io.Writer    // takes the dozen lines of the start; nil: nobody reads them
+	Watch bool         // somebody reads Tell as it comes, so it may show a password once; false: that waits in a file
+	Ready func(Info)   // is called once everything serves; nil: nobody waits
 }
 
 // suite is the process: the embedded servers, and on them the lives of the services.
@@ -41,6 +42,7 @@ type suite struct {
 	nats  *embedded.NATS
 	infra *boot.Infra
 	life  *boot.Life
+	live  *boot.Live[hot]
 	graph *graph   // of the first life, for what is told
 	once  []string // lines that an operator must see once
 }
@@ -48,12 +50,18 @@ type suite struct {
 // Run runs the suite until ctx ends, and drains it in reverse order. The configuration is loaded and settled; the process belongs to the caller.
 func Run(ctx context.Context, c *Config, p *boot.Process, o Options) error {
 	s := &suite{config: c, process: p, options: o}
+	s.live = boot.NewLive(c.hot())
+	reload, err := p.Reloader(o.From, func() any { return Default() }, func(cfg any) error { return s.live.Set(cfg.(*Config).hot()) })
+	if err != nil {
+		return err
+	}
 	s.life = &boot.Life{Log: p.Log, Metrics: p.Registry, Build: s.build}
 	s.info = Info{
 		PID: os.Getpid(), Node: c.NodeName(), Version: run.Version(), Started: time.Now(), DataDir: c.DataDir, Files: o.Files,
 	}
 	p.Ops.AddCheck("services", s.life.Ready)
 	g := p.Group()
+	g.Add("reload", reload)
 	g.Add("ops", p.Ops)
 	g.Add("etcd and NATS", run.Func{OnStart: s.startServers, OnStop: s.stopServers})
 	g.Add("infrastructure", run.Func{OnStart: s.openInfra, OnStop: func(context.Context) error { return s.infra.Close() }})
@@ -117,7 +125,7 @@ func (s *suite) openInfra(ctx context.Context) error {
 
 // build makes one life of the services.
 func (s *suite) build(ctx context.Context, in *boot.Incarnation) error {
-	g := &graph{config: s.config, infra: s.infra, in: in, cert: s.cert}
+	g := &graph{config: s.config, live: s.live, infra: s.infra, in: in, cert: s.cert}
 	if s.options.Watch {
 		g.say = s.say
 	}

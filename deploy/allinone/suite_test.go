@@ -69,7 +69,7 @@ func suite(t *testing.T, dir string, o boot.Options) (info allinone.Info, stop f
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan allinone.Info, 1), make(chan error, 1)
 	go func() {
-		done <- errors.Join(allinone.Run(ctx, c, p, allinone.Options{Ready: func(i allinone.Info) { ready <- i }}), p.Close())
+		done <- errors.Join(allinone.Run(ctx, c, p, allinone.Options{From: o, Ready: func(i allinone.Info) { ready <- i }}), p.Close())
 	}()
 	var once sync.Once
 	stop = func() {

@@ -29,6 +29,7 @@ import (
 // later through a holder that is filled before anything starts.
 type graph struct {
 	config *Config
+	live   *boot.Live[hot]
 	infra  *boot.Infra
 	in     *boot.Incarnation
 	cert   gatewaymqtt.Certificate
@@ -51,6 +52,9 @@ func (g *graph) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := g.live.Follow(g.use); err != nil {
+		return err
+	}
 	g.in.Add("authsvc", g.auth)
 	g.in.Add("session-store", g.store)
 	g.in.Add("router", g.router)
@@ -63,6 +67,11 @@ func (g *graph) build(ctx context.Context) error {
 	g.in.Check("partitions", func(context.Context) error { return g.unserved() })
 	g.in.Check("listeners", func(context.Context) error { return g.listening() })
 	return nil
+}
+
+// use takes what changed while the services run.
+func (g *graph) use(h hot) error {
+	return errors.Join(g.store.Configure(h.session), g.edge.Configure(h.edge))
 }
 
 func (g *graph) buildAuth(ctx context.Context) error {
@@ -95,7 +104,7 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	if member, err = g.register(ctx, cluster.SessionStore); err != nil {
 		return err
 	}
-	g.store, err = sessionstore.New(sessionstore.Config{Store: g.config.Store, Session: g.config.Session}, sessionstore.Deps{
+	g.store, err = sessionstore.New(sessionstore.Config{Store: g.config.Store, Session: g.live.Get().session}, sessionstore.Deps{
 		Cluster: g.infra.Cluster, Member: member, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Gateways: gateways,
 		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Log: g.log("session-store"), Registerer: g.in.Metrics,
 	})
@@ -113,7 +122,7 @@ func (g *graph) buildEdge(ctx context.Context) error {
 	}
 	n := member.Node()
 	g.hooks = &hook.Chains{}
-	g.edge, err = edge.New(g.config.MQTT.Edge(g.config.Session, g.config.Limits.Connections()), edge.Deps{
+	g.edge, err = edge.New(g.live.Get().edge, edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster,
 		Auth: g.auth, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Sessions: g.store,
 		Hooks: g.hooks, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()),

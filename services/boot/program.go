@@ -22,6 +22,10 @@ type Program struct {
 	Common *Common // the one embedded in Config
 	// Settle finishes the configuration once it is loaded: the service's own listeners move by the port offset. nil: it has none.
 	Settle func() error
+	// Fresh makes another configuration like Config was before it was loaded, for a reload.
+	Fresh func() any
+	// Use takes the hot keys of such a configuration, when they changed; nil: none but log.level is hot.
+	Use func(cfg any) error
 	// Build makes one incarnation, see Life.
 	Build func(ctx context.Context, s *Service, in *Incarnation) error
 }
@@ -65,16 +69,21 @@ func (p Program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := proc.Answer(ctx, loaded.Notices); err != nil {
 		return errors.Join(err, proc.Close())
 	}
-	return errors.Join(p.serve(ctx, proc), proc.Close())
+	reload, err := proc.Reloader(o, p.Fresh, p.Use)
+	if err != nil {
+		return errors.Join(err, proc.Close())
+	}
+	return errors.Join(p.serve(ctx, proc, reload), proc.Close())
 }
 
 // serve runs the service until ctx ends.
-func (p Program) serve(ctx context.Context, proc *Process) error {
+func (p Program) serve(ctx context.Context, proc *Process, reload run.Service) error {
 	proc.Log.Info("starting", slog.String(log.KeyVersion, run.Version()), slog.String(log.KeyAddr, p.Common.Cluster.Listen))
 	s := &Service{Process: proc}
 	s.life = &Life{Log: proc.Log, Metrics: proc.Registry, Build: func(ctx context.Context, in *Incarnation) error { return p.Build(ctx, s, in) }}
 	proc.Ops.AddCheck(p.Name, s.life.Ready)
 	g := proc.Group()
+	g.Add("reload", reload)
 	g.Add("ops", proc.Ops)
 	g.Add("infrastructure", run.Func{
 		OnStart: func(ctx context.Context) (err error) {
@@ -124,6 +133,7 @@ func (p Program) help(f *flag.FlagSet, w io.Writer) {
 	f.SetOutput(w)
 	f.PrintDefaults()
 	fmt.Fprintf(w, "\nEvery key can be set in the file, as PANDO_A__B=value, or with --set a.b=value.\n"+
+		"SIGHUP reads the configuration again: keys that may change while running do, the log names the others.\n"+
 		"SIGTERM or Ctrl-C drains; a second one does not wait. Exit codes: %d stopped as asked, %d failed, %d wrong configuration, %d data directory in use.\n",
 		run.CodeOK, run.CodeFailure, run.CodeUsage, run.CodeRunning)
 }

@@ -169,7 +169,7 @@ func (c *Conn) repeat() {
 
 // unanswered lists what was sent a retry interval ago and has no answer, in order.
 func (c *Conn) unanswered(now time.Time) []outgoing {
-	due := now.Add(-c.e.cfg.Session.RetryInterval)
+	due := now.Add(-c.e.set.Load().RetryInterval)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []outgoing

@@ -30,7 +30,7 @@ func (c *Conn) SetExpiry(d time.Duration, done func(error)) {
 		return
 	}
 	r := c.request(broker.OpSetExpiry)
-	r.Expiry = min(max(d, 0), c.e.cfg.Session.ExpiryInterval)
+	r.Expiry = min(max(d, 0), c.e.set.Load().ExpiryInterval)
 	c.part.send(r, func(reply *broker.SessionReply) {
 		err := reply.Err
 		c.post(func() { c.tell(func() { done(err) }) })
@@ -141,7 +141,7 @@ func (c *Conn) endSession() {
 func (c *Conn) detachment() broker.Detach {
 	d := broker.Detach{Reason: c.reason, DropWill: c.over.DropWill || c.will.denied, At: c.e.now()}
 	if c.over.HasExpiry && !c.clean {
-		d.HasExpiry, d.Expiry = true, min(max(c.over.Expiry, 0), c.e.cfg.Session.ExpiryInterval)
+		d.HasExpiry, d.Expiry = true, min(max(c.over.Expiry, 0), c.e.set.Load().ExpiryInterval)
 	}
 	return d
 }

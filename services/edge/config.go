@@ -25,8 +25,8 @@ type Config struct {
 
 // PublishConfig bounds publishing.
 type PublishConfig struct {
-	MaxRate     float64       `yaml:"max_rate" default:"0" doc:"Messages per second of one client; above it reading pauses. 0 means no limit."`
-	MaxByteRate session.Bytes `yaml:"max_byte_rate" default:"0" doc:"Bytes per second of one client's messages; above it reading pauses. 0 means no limit."`
+	MaxRate     float64       `yaml:"max_rate" hot:"true" default:"0" doc:"Messages per second of one client; above it reading pauses. 0 means no limit. A change holds for connections that begin after it."`
+	MaxByteRate session.Bytes `yaml:"max_byte_rate" hot:"true" default:"0" doc:"Bytes per second of one client's messages; above it reading pauses. 0 means no limit. A change holds for connections that begin after it."`
 	MaxUnacked  session.Bytes `yaml:"max_unacked" default:"1MB" doc:"Bytes of one client's messages that wait for an answer of the cluster; above it reading pauses."`
 	MaxQueued   session.Bytes `yaml:"max_queued" default:"64MB" doc:"Bytes of all clients' messages on their way to the routers; above it reading pauses and QoS 0 messages are dropped."`
 }

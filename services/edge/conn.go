@@ -158,8 +158,12 @@ func (c *Conn) expire() {
 		return
 	}
 	if at := c.retry.Load(); at != 0 && at <= now {
-		c.retry.Store(now + c.e.cfg.Session.RetryInterval.Milliseconds())
-		c.post(c.repeat)
+		if every := c.e.set.Load().RetryInterval.Milliseconds(); every > 0 {
+			c.retry.Store(now + every)
+			c.post(c.repeat)
+		} else {
+			c.retry.Store(0)
+		}
 	}
 	c.e.wheel.watch(&c.timer)
 }

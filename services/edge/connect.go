@@ -123,7 +123,7 @@ func (c *Conn) authenticated(id *broker.Identity, err error) {
 // attach asks the session partition for the client id.
 func (c *Conn) attach(will *broker.Will) {
 	e, req := c.e, c.connecting.req
-	expiry := min(max(req.Expiry, 0), e.cfg.Session.ExpiryInterval)
+	expiry := min(max(req.Expiry, 0), e.set.Load().ExpiryInterval)
 	keepAlive := req.KeepAlive
 	if limit := e.cfg.MaxKeepAlive; limit > 0 && !req.KeepAliveFixed && (keepAlive == 0 || keepAlive > limit) {
 		keepAlive = limit
@@ -135,7 +135,7 @@ func (c *Conn) attach(will *broker.Will) {
 	c.part = e.parts[cluster.Partition(c.id.Tenant, c.id.ClientID, len(e.parts))]
 	r := c.request(broker.OpAttach)
 	r.Attach = &broker.Attach{
-		Identity: *c.id, CleanStart: req.CleanStart, Expiry: expiry, Window: e.set.Window(req.ReceiveMax),
+		Identity: *c.id, CleanStart: req.CleanStart, Expiry: expiry, Window: e.set.Load().Window(req.ReceiveMax),
 		KeepAlive: keepAlive, MaxPacket: req.MaxPacket, Will: will, At: now,
 	}
 	c.will.attach = r.Attach
@@ -209,8 +209,8 @@ func (c *Conn) begin(a *broker.AttachReply) {
 	req := c.connecting.req
 	c.mu.Lock()
 	if c.clean {
-		c.sess = session.New(c.e.set, c.id.ClientID, c.e.now())
-		c.sess.Attach(c.e.set.Window(req.ReceiveMax), c.e.now())
+		c.sess = session.New(c.e.set.Load().Settings, c.id.ClientID, c.e.now())
+		c.sess.Attach(c.e.set.Load().Window(req.ReceiveMax), c.e.now())
 	}
 	for _, s := range a.Subs {
 		c.setSub(s)
@@ -222,7 +222,7 @@ func (c *Conn) begin(a *broker.AttachReply) {
 		c.holding = true
 		c.after(holdTime, func() { c.settled(true) })
 	}
-	if p := &c.e.cfg.Publish; p.MaxRate > 0 || p.MaxByteRate > 0 {
+	if p := &c.e.set.Load().publish; p.MaxRate > 0 || p.MaxByteRate > 0 {
 		c.rate = &rate{maxMessages: p.MaxRate, maxByteSum: float64(p.MaxByteRate)}
 	}
 }
@@ -265,8 +265,8 @@ func (c *Conn) startClock(k *connecting) {
 	if !c.id.Expires.IsZero() {
 		c.expires = max(1, c.id.Expires.UnixMilli())
 	}
-	if c.resend && c.e.cfg.Session.RetryInterval > 0 {
-		c.retry.Store(c.e.now().Add(c.e.cfg.Session.RetryInterval).UnixMilli())
+	if retry := c.e.set.Load().RetryInterval; c.resend && retry > 0 {
+		c.retry.Store(c.e.now().Add(retry).UnixMilli())
 	}
 	c.Touch()
 	c.e.wheel.watch(&c.timer)

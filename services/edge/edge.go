@@ -44,7 +44,7 @@ type Deps struct {
 type Edge struct {
 	cfg   Config
 	deps  Deps
-	set   *session.Settings
+	set   atomic.Pointer[settings]
 	hooks *hook.Chains
 	log   *slog.Logger
 	now   func() time.Time
@@ -108,7 +108,8 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session configuration: %w", err)
 	}
-	e := &Edge{cfg: cfg, deps: deps, set: set, hooks: deps.Hooks, log: deps.Log, now: deps.Now, ids: broker.NewIDs(deps.Node.Incarnation)}
+	e := &Edge{cfg: cfg, deps: deps, hooks: deps.Hooks, log: deps.Log, now: deps.Now, ids: broker.NewIDs(deps.Node.Incarnation)}
+	e.set.Store(&settings{Settings: set, publish: cfg.Publish})
 	if e.hooks == nil {
 		e.hooks = &hook.Chains{}
 	}

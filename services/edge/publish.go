@@ -187,7 +187,7 @@ func (c *Conn) hold2(q *publishing) bool {
 		q.answer.finish(PublishResult{Err: errStopped})
 		return false
 	}
-	_, err := c.sess.Receive2(q.id, c.e.now(), c.e.cfg.Session.MaxAwaitingRel)
+	_, err := c.sess.Receive2(q.id, c.e.now(), c.e.set.Load().MaxAwaitingRel)
 	c.mu.Unlock()
 	if err != nil {
 		c.e.counters.Inc(MessagesQoS2Dropped)

@@ -153,7 +153,7 @@ func (c *Conn) offerRetained(job retainedJob, m *broker.Message) (room <-chan st
 
 // crowded says that retained messages have to wait for the client. Called with the lock held.
 func (c *Conn) crowded() bool {
-	q := &c.e.cfg.Session.Queue
+	q := &c.e.set.Load().Queue
 	n, bytes := c.sess.Queued(), c.sess.Bytes()
 	return q.MaxLength > 0 && n >= max(1, q.MaxLength/2) || bytes >= min(retainedRoom, int64(q.MaxBytes)/2)
 }

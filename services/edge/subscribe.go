@@ -273,7 +273,7 @@ func (c *Conn) addSub(u broker.Subscription, until int64) (existed bool, err err
 	if c.sess == nil {
 		return false, errStopped
 	}
-	existed, err = c.sess.Subscribe(u, c.e.cfg.Session.MaxSubscriptions)
+	existed, err = c.sess.Subscribe(u, c.e.set.Load().MaxSubscriptions)
 	if err != nil {
 		return false, err
 	}

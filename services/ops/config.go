@@ -9,7 +9,7 @@ import (
 
 // Config is the section "ops" of every process.
 type Config struct {
-	Listen      string `yaml:"listen" default:"127.0.0.1:9880" doc:"Address of the admin port: health, readiness, metrics, profiles. It has no authentication."`
+	Listen      string `yaml:"listen" default:"127.0.0.1:9880" doc:"Address of the admin port: health, readiness, metrics, profiles, reading the configuration again. It has no authentication."`
 	AllowRemote bool   `yaml:"allow_remote" default:"false" doc:"Permit an address other than loopback in ops.listen. Everybody who can reach it can read metrics and take profiles."`
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +37,7 @@ type Server struct {
 	config Config
 	logger *slog.Logger
 	checks checks
+	reload atomic.Pointer[func(context.Context) ([]string, error)]
 	http   *http.Server
 
 	listener net.Listener // set by Start
@@ -73,6 +76,7 @@ func (s *Server) routes(r *prometheus.Registry) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", &s.checks)
 	mux.Handle("GET /metrics", metricsHandler(r, s.logger))
+	mux.Handle("POST /reload", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serveReload)))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -80,6 +84,24 @@ func (s *Server) routes(r *prometheus.Registry) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
+
+// serveReload has the configuration read again and answers with a line per key that differs.
+func (s *Server) serveReload(w http.ResponseWriter, r *http.Request) {
+	reload := s.reload.Load()
+	if reload == nil {
+		http.Error(w, "nothing can be read again yet", http.StatusServiceUnavailable)
+		return
+	}
+	lines, err := (*reload)(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	fmt.Fprintln(w, strings.Join(lines, "\n"))
+}
+
+// OnReload says what POST /reload does. It may be called at any time.
+func (s *Server) OnReload(fn func(context.Context) ([]string, error)) { s.reload.Store(&fn) }
 
 // guard refuses domain names in Host while the port is for loopback only.
 func (s *Server) guard(next http.Handler) http.Handler {

@@ -13,26 +13,26 @@ import (
 
 // Config is the `session` section of the configuration: what holds for every session.
 type Config struct {
-	MaxSubscriptions  int           `yaml:"max_subscriptions" default:"0" doc:"Subscriptions one client may hold; 0 means no limit."`
-	UpgradeQoS        bool          `yaml:"upgrade_qos" default:"false" doc:"Deliver with the higher of the QoS of publish and subscription instead of the lower."`
-	MaxInflight       int           `yaml:"max_inflight" default:"32" doc:"QoS 1 and 2 messages on their way to a client without a final answer; a client may ask for fewer. 0 means 65535."`
-	RetryInterval     time.Duration `yaml:"retry_interval" default:"20s" doc:"Unanswered messages are sent again after this time, for clients whose protocol allows it on a live connection (not MQTT 3.1.1 and 5.0)."`
-	MaxAwaitingRel    int           `yaml:"max_awaiting_rel" default:"1000" doc:"QoS 2 messages received from one client and not released by it; 0 means no limit."`
-	AwaitRelTimeout   time.Duration `yaml:"await_rel_timeout" default:"30s" doc:"With max_awaiting_rel reached, entries older than this give way to a new one. 0 means never."`
-	ExpiryInterval    time.Duration `yaml:"expiry_interval" default:"2h" doc:"How long the session of an MQTT 3 client outlives its connection, and the most an MQTT 5 client gets."`
-	IgnoreLoopDeliver bool          `yaml:"ignore_loop_deliver" default:"false" doc:"Never deliver a message to the client that published it."`
+	MaxSubscriptions  int           `yaml:"max_subscriptions" hot:"true" default:"0" doc:"Subscriptions one client may hold; 0 means no limit."`
+	UpgradeQoS        bool          `yaml:"upgrade_qos" hot:"true" default:"false" doc:"Deliver with the higher of the QoS of publish and subscription instead of the lower."`
+	MaxInflight       int           `yaml:"max_inflight" hot:"true" default:"32" doc:"QoS 1 and 2 messages on their way to a client without a final answer; a client may ask for fewer. 0 means 65535. A change holds for connections that begin after it."`
+	RetryInterval     time.Duration `yaml:"retry_interval" hot:"true" default:"20s" doc:"Unanswered messages are sent again after this time, for clients whose protocol allows it on a live connection (not MQTT 3.1.1 and 5.0). 0 means never; a client that connected while it was 0 is not repeated to."`
+	MaxAwaitingRel    int           `yaml:"max_awaiting_rel" hot:"true" default:"1000" doc:"QoS 2 messages received from one client and not released by it; 0 means no limit."`
+	AwaitRelTimeout   time.Duration `yaml:"await_rel_timeout" hot:"true" default:"30s" doc:"With max_awaiting_rel reached, entries older than this give way to a new one. 0 means never."`
+	ExpiryInterval    time.Duration `yaml:"expiry_interval" hot:"true" default:"2h" doc:"How long the session of an MQTT 3 client outlives its connection, and the most an MQTT 5 client gets. A change holds for connections that begin after it."`
+	IgnoreLoopDeliver bool          `yaml:"ignore_loop_deliver" hot:"true" default:"false" doc:"Never deliver a message to the client that published it."`
 	Queue             QueueConfig   `yaml:"queue" doc:"Messages waiting for a client that is away or slow."`
 }
 
 // QueueConfig bounds and orders the queue of a session.
 type QueueConfig struct {
-	Type          string         `yaml:"type" default:"simple" enum:"simple,priority" doc:"simple: in order of arrival; priority: topics with a higher priority first."`
-	Priority      map[string]int `yaml:"priority" doc:"Topic name to priority, for type priority; other topics have 0. At most 255 different ones."`
-	MaxLength     int            `yaml:"max_length" default:"1000" doc:"Waiting messages; 0 means no limit other than max_bytes."`
-	MaxBytes      Bytes          `yaml:"max_bytes" default:"16MB" doc:"Bytes of the messages of one session, waiting and in flight."`
-	LowWatermark  Percent        `yaml:"low_watermark" default:"20%" doc:"The alarm of a filling queue is cleared at this share of max_length and max_bytes."`
-	HighWatermark Percent        `yaml:"high_watermark" default:"60%" doc:"The alarm of a filling queue is raised at this share of max_length or max_bytes."`
-	StoreQoS0     bool           `yaml:"store_qos0" default:"true" doc:"Keep QoS 0 messages, in memory, for a client that is away."`
+	Type          string         `yaml:"type" hot:"true" default:"simple" enum:"simple,priority" doc:"simple: in order of arrival; priority: topics with a higher priority first."`
+	Priority      map[string]int `yaml:"priority" hot:"true" doc:"Topic name to priority, for type priority; other topics have 0. At most 255 different ones."`
+	MaxLength     int            `yaml:"max_length" hot:"true" default:"1000" doc:"Waiting messages; 0 means no limit other than max_bytes."`
+	MaxBytes      Bytes          `yaml:"max_bytes" hot:"true" default:"16MB" doc:"Bytes of the messages of one session, waiting and in flight."`
+	LowWatermark  Percent        `yaml:"low_watermark" hot:"true" default:"20%" doc:"The alarm of a filling queue is cleared at this share of max_length and max_bytes."`
+	HighWatermark Percent        `yaml:"high_watermark" hot:"true" default:"60%" doc:"The alarm of a filling queue is raised at this share of max_length or max_bytes."`
+	StoreQoS0     bool           `yaml:"store_qos0" hot:"true" default:"true" doc:"Keep QoS 0 messages, in memory, for a client that is away."`
 }
 
 // Queue types.

@@ -25,19 +25,27 @@ func (s *Session) Receive2(id uint16, now time.Time, limit int) (known bool, err
 		s.waiting = make(map[uint16]int64)
 	}
 	s.waiting[id] = now.UnixMilli()
+	s.waitingSince = min(s.waitingSince, now.UnixMilli())
 	s.version++
 	return false, nil
 }
 
-// giveWay lets go of the ids that are over the timeout.
+// giveWay lets go of the ids that are over the timeout. It looks at all of them only when one may be, so that a client with a full window that goes on sending
+// costs no more than others.
 func (s *Session) giveWay(now time.Time) {
 	if s.set.AwaitRelTimeout <= 0 {
 		return
 	}
 	oldest := now.Add(-s.set.AwaitRelTimeout).UnixMilli()
+	if s.waitingSince >= oldest {
+		return
+	}
+	s.waitingSince = now.UnixMilli()
 	for id, at := range s.waiting {
 		if at < oldest {
 			delete(s.waiting, id)
+		} else {
+			s.waitingSince = min(s.waitingSince, at)
 		}
 	}
 }

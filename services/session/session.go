@@ -17,10 +17,11 @@ type Session struct {
 	set      *Settings
 	clientID string
 
-	subs    subscriptions
-	queue   queue
-	window  window
-	waiting map[uint16]int64 // incoming QoS 2 ids -> Unix milliseconds when they came
+	subs         subscriptions
+	queue        queue
+	window       window
+	waiting      map[uint16]int64 // incoming QoS 2 ids -> Unix milliseconds when they came
+	waitingSince int64            // no id of waiting is older, in Unix milliseconds; 0: not known (soft)
 
 	tail     uint64 // index of the next QoS 1/2 message; the first is 1
 	size     uint16 // places of the window

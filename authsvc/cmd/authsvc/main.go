@@ -17,10 +17,13 @@ type config struct {
 	Auth authsvc.Config `yaml:"auth" doc:"Who gets in, and what they may do."`
 }
 
+func newConfig() *config { return &config{Auth: authsvc.Default()} }
+
 func main() {
-	c := &config{Auth: authsvc.Default()}
+	c := newConfig()
 	boot.Main(boot.Program{
-		Name: "authsvc", Does: "decides who gets in, and what they may do.", Port: boot.PortAuth, Config: c, Common: &c.Common, Build: c.build,
+		Name: "authsvc", Does: "decides who gets in, and what they may do.", Port: boot.PortAuth, Config: c, Common: &c.Common,
+		Fresh: func() any { return newConfig() }, Build: c.build,
 	})
 }
 

@@ -12,10 +12,11 @@ import (
 
 func (o *options) configCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "config", Short: "check, print and explain the configuration", Args: noArgs,
+		Use: "config", Short: "check, print, explain and reload the configuration", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
+		o.reloadCommand(),
 		&cobra.Command{
 			Use: "check", Short: "read everything that run would read, and say what is wrong", Args: noArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return o.check(c.OutOrStdout()) },

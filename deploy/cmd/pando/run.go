@@ -76,7 +76,7 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := p.Answer(ctx, l.Notices); err != nil {
 		return errors.Join(err, p.Close())
 	}
-	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout, Watch: isTerminal(stdout)}), p.Close())
+	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, From: o.Options, Tell: stdout, Watch: isTerminal(stdout)}), p.Close())
 }
 
 // isTerminal reports whether a person reads w.

@@ -32,8 +32,25 @@ func newConfig() *config {
 	return &config{MQTT: gatewaymqtt.DefaultConfig(), Sys: sys.DefaultConfig(), Session: session.DefaultConfig()}
 }
 
+// edge is the configuration of the edge.
+func (c *config) edge() edge.Config { return c.MQTT.Edge(c.Session, c.Limits.Connections()) }
+
+// program is the process: its configuration, and the part of it that may change.
+type program struct {
+	*config
+	live boot.Live[edge.Config]
+}
+
 // settle moves the listeners by the port offset.
-func (c *config) settle() error { return c.MQTT.MoveListeners(c.OffsetAddr) }
+func (c *program) settle() error {
+	if err := c.MQTT.MoveListeners(c.OffsetAddr); err != nil {
+		return err
+	}
+	return c.live.Set(c.edge())
+}
+
+// use takes the keys that may change while it runs.
+func (c *program) use(cfg any) error { return c.live.Set(cfg.(*config).edge()) }
 
 // gateway is one incarnation of the process.
 type gateway struct {
@@ -46,7 +63,7 @@ type gateway struct {
 	mqtt    atomic.Pointer[gatewaymqtt.Gateway] // made at its start, when authsvc can be asked
 }
 
-func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
+func (c *program) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
 	if err := s.Infra.Fits("mqtt.max_packet_size", c.MQTT.MaxPacketSize); err != nil {
 		return err
 	}
@@ -55,15 +72,18 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	if err != nil {
 		return err
 	}
-	g := &gateway{config: c, service: s, in: in, peers: peers}
+	g := &gateway{config: c.config, service: s, in: in, peers: peers}
 	n, hooks := member.Node(), &hook.Chains{}
-	g.edge, err = edge.New(c.MQTT.Edge(c.Session, c.Limits.Connections()), edge.Deps{
+	g.edge, err = edge.New(c.live.Get(), edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: c.NodeName(), Version: run.Version(), Cluster: s.Infra.Cluster,
 		Auth: peers.Auth, Router: peers.Router, Routers: peers.RouterNode, Sessions: peers.Sessions,
 		Hooks: hooks, QueueAlarm: sys.QueueAlarm(s.Infra.Bus, c.NodeName()),
 		Listeners: g.listeners, ControlListener: g.controlListener, Durability: s.Infra.Durability(), Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
+		return err
+	}
+	if err := c.live.Follow(g.edge.Configure); err != nil {
 		return err
 	}
 	local.Gateway = g.edge

@@ -15,10 +15,13 @@ type config struct {
 	Mgmt mgmtapi.Config `yaml:"mgmt" doc:"Management: REST, and gRPC for pandoctl."`
 }
 
+func newConfig() *config { return &config{Mgmt: mgmtapi.Default()} }
+
 func main() {
-	c := &config{Mgmt: mgmtapi.Default()}
+	c := newConfig()
 	boot.Main(boot.Program{
-		Name: "mgmt-api", Does: "manages a cluster: REST on 8080, and gRPC for pandoctl.", Port: boot.PortMgmt, Config: c, Common: &c.Common, Build: c.build,
+		Name: "mgmt-api", Does: "manages a cluster: REST on 8080, and gRPC for pandoctl.", Port: boot.PortMgmt, Config: c, Common: &c.Common,
+		Fresh: func() any { return newConfig() }, Build: c.build,
 	})
 }
 

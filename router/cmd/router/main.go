@@ -17,12 +17,17 @@ type config struct {
 	Retained router.RetainedConfig `yaml:"retained" doc:"Retained messages, kept by the routers."`
 }
 
-func main() {
+func newConfig() *config {
 	c := &config{}
 	c.Router, c.Retained = router.Default()
+	return c
+}
+
+func main() {
+	c := newConfig()
 	boot.Main(boot.Program{
 		Name: "router", Does: "matches messages with subscriptions, and keeps retained messages.", Port: boot.PortRouter, Config: c, Common: &c.Common,
-		Build: c.build,
+		Fresh: func() any { return newConfig() }, Build: c.build,
 	})
 }
 

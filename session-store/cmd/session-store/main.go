@@ -18,25 +18,40 @@ type config struct {
 	Session session.Config           `yaml:"session" doc:"What holds for every session, in the gateways and in the session-stores."`
 }
 
-func main() {
+func newConfig() *config {
 	d := sessionstore.DefaultConfig()
-	c := &config{Store: d.Store, Session: d.Session}
+	return &config{Store: d.Store, Session: d.Session}
+}
+
+// program is the process: its configuration, and the part of it that may change.
+type program struct {
+	*config
+	live boot.Live[session.Config]
+}
+
+func main() {
+	c := &program{config: newConfig()}
 	boot.Main(boot.Program{
-		Name: "session-store", Does: "keeps the sessions of devices.", Port: boot.PortSessionStore, Config: c, Common: &c.Common, Build: c.build,
+		Name: "session-store", Does: "keeps the sessions of devices.", Port: boot.PortSessionStore, Config: c.config, Common: &c.Common,
+		Settle: func() error { return c.live.Set(c.Session) }, Fresh: func() any { return newConfig() }, Build: c.build,
+		Use: func(cfg any) error { return c.live.Set(cfg.(*config).Session) },
 	})
 }
 
-func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
+func (c *program) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
 	local := &boot.Local{}
 	member, peers, err := s.Join(ctx, in, cluster.SessionStore, local)
 	if err != nil {
 		return err
 	}
-	store, err := sessionstore.New(sessionstore.Config{Store: c.Store, Session: c.Session}, sessionstore.Deps{
+	store, err := sessionstore.New(sessionstore.Config{Store: c.Store, Session: c.live.Get()}, sessionstore.Deps{
 		Cluster: s.Infra.Cluster, Member: member, Router: peers.Router, Routers: peers.RouterNode, Sessions: peers.Sessions, Gateways: peers.Gateway,
 		Journal: s.Infra.Journal, QueueAlarm: sys.QueueAlarm(s.Infra.Bus, c.NodeName()), Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
+		return err
+	}
+	if err := c.live.Follow(store.Configure); err != nil {
 		return err
 	}
 	local.Sessions = store
