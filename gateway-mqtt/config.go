@@ -16,7 +16,7 @@ import (
 
 // Config is the section mqtt of the configuration.
 type Config struct {
-	MaxPacketSize           int64         `yaml:"max_packet_size" default:"64KB" unit:"bytes" doc:"Largest packet taken from a client, fixed header included; told to MQTT 5 clients."`
+	MaxPacketSize           int64         `yaml:"max_packet_size" default:"64KB" unit:"bytes" doc:"Largest packet taken from a client, fixed header included; told to MQTT 5 clients. At most half of what the NATS servers take (max_payload); those of the all-in-one process take 8MB."`
 	MaxClientIDLen          int           `yaml:"max_clientid_len" default:"1024" doc:"Longest client id in bytes."`
 	MaxTopicLength          int           `yaml:"max_topic_length" default:"4096" doc:"Longest topic or filter in bytes, mount point included."`
 	MaxTopicLevels          int           `yaml:"max_topic_levels" default:"128" doc:"Levels a topic or filter may have; 0 means no limit for topics."`

@@ -103,6 +103,9 @@ func start(t *testing.T, options ...func(*setup)) *world {
 		*c = s.cfg.Edge(s.session, s.maxConnections)
 		d.Auth = w.auth
 		d.Listeners = func() []broker.ListenerInfo { return w.gw.Listeners() }
+		d.ControlListener = func(ctx context.Context, name string, do broker.ListenerAction) error {
+			return w.gw.ControlListener(ctx, name, do)
+		}
 	})
 	s.deps.Edge, s.deps.Registerer = w.edge, w.metrics
 	s.deps.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))

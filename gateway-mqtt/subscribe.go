@@ -23,8 +23,7 @@ func (c *conn) subscribe(p *packet.Subscribe) error {
 			c.asBridge(&subs[i])
 		}
 	}
-	id := p.ID
-	c.link.Subscribe(subs, func(rs []edge.SubscribeResult) { c.subscribed(id, rs) })
+	c.subscribeAllowed(p.ID, subs)
 	return nil
 }
 
@@ -53,6 +52,9 @@ func (c *conn) subscribed(id uint16, rs []edge.SubscribeResult) {
 
 // subackCode is the table's code, which must be a failure: in SUBACK the others mean a QoS.
 func subackCode(err error) packet.ReasonCode {
+	if n, ok := err.(*notGranted); ok {
+		return n.code
+	}
 	if code := codesOf(broker.KindOf(err)).suback; code.Failed() {
 		return code
 	}
@@ -66,10 +68,14 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) error {
 	return nil
 }
 
-// unsubscribed sends UNSUBACK.
+// unsubscribed sends UNSUBACK. Below 5.0 an invalid filter ends the connection, as with SUBSCRIBE.
 func (c *conn) unsubscribed(id uint16, rs []edge.SubscribeResult) {
 	answer := &packet.Unsuback{ID: id, Reasons: make([]packet.ReasonCode, len(rs))}
 	for i, r := range rs {
+		if c.five == nil && broker.KindOf(r.Err) == broker.KindInvalid {
+			c.close(reasonFilter)
+			return
+		}
 		if r.Err != nil {
 			answer.Reasons[i] = unsubackCode(r.Err)
 		}

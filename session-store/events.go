@@ -46,6 +46,7 @@ const (
 	kindRerouted
 	kindForgotten
 	kindConfigured
+	kindExclusiveGranted
 )
 
 // newEvent makes an empty event of a kind, nil for an unknown one.
@@ -87,6 +88,8 @@ func newEvent(k eventKind) event {
 		return &forgotten{}
 	case kindConfigured:
 		return &configured{}
+	case kindExclusiveGranted:
+		return &exclusiveGranted{}
 	}
 	return nil
 }

@@ -289,6 +289,10 @@ type router struct {
 	broken   int // reads of retained messages that break off after the first message
 	numbers  map[broker.Source]uint64
 	stale    int // streams with a number that was not above the last
+
+	held  string // who has every exclusive topic
+	epoch uint64 // of topic partitions
+	move  bool   // the epoch changes behind the next claim
 }
 
 func newRouter() *router { return &router{numbers: map[broker.Source]uint64{}} }

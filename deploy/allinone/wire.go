@@ -99,6 +99,9 @@ func (g *graph) buildRouting(ctx context.Context) error {
 }
 
 func (g *graph) buildEdge(ctx context.Context) error {
+	if err := g.infra.Fits("mqtt.max_packet_size", g.config.MQTT.MaxPacketSize); err != nil {
+		return err
+	}
 	member, err := g.register(ctx, cluster.Gateway)
 	if err != nil {
 		return err
@@ -107,7 +110,7 @@ func (g *graph) buildEdge(ctx context.Context) error {
 	g.edge, err = edge.New(g.config.MQTT.Edge(g.config.Session, g.config.Limits.Connections()), edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster,
 		Auth: g.auth, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Sessions: g.store,
-		Listeners: g.listeners, Durability: g.infra.Durability(), Log: g.log("edge"), Registerer: g.in.Metrics,
+		Listeners: g.listeners, ControlListener: g.controlListener, Durability: g.infra.Durability(), Log: g.log("edge"), Registerer: g.in.Metrics,
 	})
 	return err
 }
@@ -180,7 +183,7 @@ func (g *graph) startGateway(ctx context.Context) error {
 	}
 	gw, err := gatewaymqtt.New(g.config.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: g.cert, Status: g.status,
-		Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
+		MaxConnections: g.config.Limits.Connections(), Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err
@@ -203,6 +206,14 @@ func (g *graph) listeners() []broker.ListenerInfo {
 		return gw.Listeners()
 	}
 	return nil
+}
+
+// controlListener is for operators; there is nothing to control while there is no gateway.
+func (g *graph) controlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if gw := g.gateway.Load(); gw != nil {
+		return gw.ControlListener(ctx, name, do)
+	}
+	return broker.E(broker.KindUnavailable, "control listener: the gateway does not run", nil)
 }
 
 func (g *graph) listening() error {

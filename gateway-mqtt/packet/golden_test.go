@@ -65,8 +65,9 @@ func goldenPublish() []goldenCase {
 			&packet.Publish{Properties: packet.Properties{TopicAlias: packet.Some(uint16(1))}}, false,
 		},
 		{
-			"PUBLISH topic of BOM, control and non-characters, §1.5.4", all[:2], "30 0a 0008 efbbbf 01 7f efbfbf",
-			&packet.Publish{Topic: text("\ufeff\x01\x7f\uffff")}, false,
+			"PUBLISH topic of BOM, control characters, and neighbours of non-characters, §1.5.4", all[:2],
+			"30 18 0016 efbbbf017fefbfbdefb78fefb7b0f09fbfbdf48fbebf",
+			&packet.Publish{Topic: text("\ufeff\x01\x7f\ufffd\ufdcf\ufdf0\U0001fffd\U0010ffbf")}, false,
 		},
 		{
 			"PUBLISH to a $ topic in four-byte characters, §4.7.2", only5, "30 08 0005 '$' f09f8cb1 00",

@@ -123,6 +123,16 @@ func Open(ctx context.Context, c *Common, d Deps) (*Infra, error) {
 	return in, nil
 }
 
+// Fits reports whether messages of size bytes, the value of key, fit into one record of the log, whose other half is for whom they go to. What does not fit
+// could be acknowledged but not kept, so it is not to be let in.
+func (in *Infra) Fits(key string, size int64) error {
+	if most := in.NATS.MaxPayload() / 2; size > most {
+		return fmt.Errorf("%s: %d bytes do not fit into the log, whose NATS servers take %d at most: set it to %d or less, or raise max_payload of the servers",
+			key, size, in.NATS.MaxPayload(), most)
+	}
+	return nil
+}
+
 // dial opens the connections to NATS.
 func (in *Infra) dial(dial func() (*nats.Conn, error)) error {
 	for range 1 + readers {

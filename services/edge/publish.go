@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"cmp"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // publishing is one publish on its way through the gate.
@@ -73,11 +75,11 @@ func (c *Conn) publish(q *publishing) {
 		q.answer.finish(PublishResult{Repeated: true, Matched: true})
 		return
 	}
-	if err := c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)); err != nil {
+	if err := cmp.Or(c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)), c.shallow(m.Topic)); err != nil {
 		q.answer.finish(PublishResult{Err: err})
 		return
 	}
-	q.prefix, q.inner = splitDelayed(m.Topic)
+	q.prefix, q.inner = topic.SplitDelayed(m.Topic)
 	if d, ok := c.cached(broker.ActionPublish, q.inner); ok {
 		c.authorised(q, d.allow, nil)
 		return
@@ -195,11 +197,19 @@ func (c *Conn) hold2(q *publishing) bool {
 	return true
 }
 
+var errRefused = broker.E(broker.KindQuota, "delayed publish", nil)
+
 // route passes a message to the routers. When their queue is full QoS 0 is dropped, and anything else waits, with everything behind it.
 func (c *Conn) route(q *publishing) {
 	var done func(broker.PublishAck)
 	if q.answer != nil {
-		done = func(a broker.PublishAck) { q.answer.finish(PublishResult{Matched: a.Matched || q.local}) }
+		done = func(a broker.PublishAck) {
+			r := PublishResult{Matched: a.Matched || q.local}
+			if a.Refused {
+				r.Err = errRefused
+			}
+			q.answer.finish(r)
+		}
 	}
 	err := c.e.pub.Publish(q.msg, nil, done)
 	switch {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -104,7 +105,7 @@ func (c *Conn) checkFilter(filter string) (string, error) {
 	if err != nil {
 		return "", broker.E(broker.KindInvalid, "filter", err)
 	}
-	if err := c.e.checkSize(p.Filter, len(c.mount)+len(filter)); err != nil {
+	if err := cmp.Or(c.e.checkSize(p.Filter, len(c.mount)+len(filter)), c.shallow(p.Filter)); err != nil {
 		return "", err
 	}
 	return p.Filter, nil
@@ -208,6 +209,7 @@ func (c *Conn) subscribeAll(s *subscribing) {
 // subscribeClean subscribes in the session that is hosted here, and waits until the routers know.
 func (c *Conn) subscribeClean(s *subscribing) {
 	var keys []route.Key
+	var only []int // exclusive ones
 	for i := range s.subs {
 		if s.results[i].Err != nil {
 			continue
@@ -218,6 +220,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			s.results[i].Err = err
 			continue
 		}
+		if s.parsed[i].Exclusive {
+			only = append(only, i)
+			continue
+		}
 		if !existed {
 			c.addRoute(s.parsed[i])
 		}
@@ -225,8 +231,18 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			keys = append(keys, c.routeKey(s.parsed[i]))
 		}
 	}
+	c.waitRoutes(keys, func(err error) {
+		if err != nil {
+			s.refuseAll(err)
+		}
+		c.acquireAll(s, only)
+	})
+}
+
+// waitRoutes calls then on the executor, when the routers know of routes: at once if there are none.
+func (c *Conn) waitRoutes(keys []route.Key, then func(error)) {
 	if len(keys) == 0 {
-		c.subscribedAll(s)
+		then(nil)
 		return
 	}
 	var left, failed atomic.Int32
@@ -241,9 +257,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			}
 			c.post(func() {
 				if failed.Load() > 0 {
-					s.refuseAll(errStopped)
+					then(errStopped)
+					return
 				}
-				c.subscribedAll(s)
+				then(nil)
 			})
 		})
 	}

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"strings"
+
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/topic"
@@ -116,13 +118,30 @@ func (c *Conn) unsubscribePersistent(u *unsubscribing, places []int) {
 // dropSub takes a subscription out of a clean session; the routers hear of it some time.
 func (c *Conn) dropSub(full string) bool {
 	c.mu.Lock()
+	g := gone{full: full}
+	if c.sess != nil {
+		g.grant = c.sess.Granted(full)
+	}
 	ok := c.sess != nil && c.sess.Unsubscribe(full)
+	if ok {
+		g.another = c.another(full)
+	}
 	delete(c.subs, full)
 	c.mu.Unlock()
 	if ok {
-		c.removeRoute(full)
+		c.removeRoute(g)
 	}
 	return ok
+}
+
+// another reports whether the session has the inner filter of a subscription that ended by another one, with or without $exclusive/. Called with the lock held.
+func (c *Conn) another(full string) bool {
+	inner, exclusive := strings.CutPrefix(full, broker.ExclusivePrefix)
+	if exclusive {
+		_, ok := c.sess.Subscription(inner)
+		return ok
+	}
+	return c.sess.Granted(broker.ExclusivePrefix+full) != 0
 }
 
 func (c *Conn) forgetSub(full string) {

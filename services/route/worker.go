@@ -143,7 +143,10 @@ func (a *Announcer) state(k Key) *entry {
 }
 
 func delta(k Key, e *entry) broker.RouteDelta {
-	return broker.RouteDelta{Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: e.members, Online: e.online}
+	return broker.RouteDelta{
+		Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: e.members, Online: e.online,
+		Holder: e.hold.Client, Grant: e.hold.Grant,
+	}
 }
 
 // again puts keys back after a failure.

@@ -87,7 +87,14 @@ func (d *decoder) subscriptions() {
 			d.fail()
 			return
 		}
-		d.s.subs.put(newSubscription(sub, p))
+		u := newSubscription(sub, p)
+		if bits&subGrant != 0 {
+			if u.grant = d.uvarint(); u.grant == 0 || !p.Exclusive {
+				d.fail()
+				return
+			}
+		}
+		d.s.subs.put(u)
 	}
 }
 

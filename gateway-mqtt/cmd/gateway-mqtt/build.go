@@ -43,6 +43,9 @@ type gateway struct {
 }
 
 func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
+	if err := s.Infra.Fits("mqtt.max_packet_size", c.MQTT.MaxPacketSize); err != nil {
+		return err
+	}
 	local := &boot.Local{}
 	member, peers, err := s.Join(ctx, in, cluster.Gateway, local)
 	if err != nil {
@@ -53,7 +56,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	g.edge, err = edge.New(c.MQTT.Edge(c.Session, c.Limits.Connections()), edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: c.NodeName(), Version: run.Version(), Cluster: s.Infra.Cluster,
 		Auth: peers.Auth, Router: peers.Router, Routers: peers.RouterNode, Sessions: peers.Sessions,
-		Listeners: g.listeners, Durability: s.Infra.Durability(), Log: s.Log, Registerer: in.Metrics,
+		Listeners: g.listeners, ControlListener: g.controlListener, Durability: s.Infra.Durability(), Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
 		return err
@@ -90,7 +93,8 @@ func (g *gateway) start(ctx context.Context) error {
 	}
 	mqtt, err := gatewaymqtt.New(g.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: cert,
-		Status: func() (string, bool) { return boot.Status(g.NodeName(), g.listening(ctx) == nil) }, Log: g.service.Log, Registerer: g.in.Metrics,
+		MaxConnections: g.Limits.Connections(),
+		Status:         func() (string, bool) { return boot.Status(g.NodeName(), g.listening(ctx) == nil) }, Log: g.service.Log, Registerer: g.in.Metrics,
 	})
 	if err == nil {
 		err = mqtt.Start(ctx)
@@ -109,6 +113,14 @@ func (g *gateway) listeners() []broker.ListenerInfo {
 }
 
 var errClosed = errors.New("not every listener is open")
+
+// controlListener is for operators; there is nothing to control while there is no gateway.
+func (g *gateway) controlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if gw := g.mqtt.Load(); gw != nil {
+		return gw.ControlListener(ctx, name, do)
+	}
+	return broker.E(broker.KindUnavailable, "control listener: the gateway does not run", nil)
+}
 
 func (g *gateway) listening(context.Context) error {
 	if m := g.mqtt.Load(); m == nil || !m.Serving() {

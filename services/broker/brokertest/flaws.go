@@ -92,5 +92,6 @@ const (
 	ruleAccess      = "a rule is about its access"
 	ruleConditions  = "all conditions of a rule must hold"
 	ruleIndex       = "a rule is put where its index says"
+	proofs          = "proofs are compared"
 	brokenFileKeeps = "a broken ACL file changes nothing"
 )

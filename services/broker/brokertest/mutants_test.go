@@ -100,6 +100,7 @@ var mutants = map[string][]mutant{
 		{failsClosed, "It fails closed: an error of any kind means no. KindUnavailable and KindBusy: it could not be decided now."},
 		{barredClients, "KindDenied: known, but not allowed in."},
 		{passwords, "KindUnauthenticated: wrong or missing credentials."},
+		{proofs, "KindUnauthenticated: a wrong proof, somebody unknown or without what the method needs, or a message that is none of the method"},
 		{superusers, "Superusers are not asked about by callers, and always allowed when they are."},
 		{createRefuses, "Create: refuse with KindConflict if it exists"},
 		{passwordsHashed, "Users: without passwords"},

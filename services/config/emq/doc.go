@@ -38,14 +38,16 @@
 //	mqtt.mqueue.high_watermark          session.queue.high_watermark
 //	mqtt.mqueue.store_qos0              session.queue.store_qos0
 //	listener.<kind>.<name>              mqtt.listeners.<listener>.kind and .bind
-//	  .max_clients .mountpoint          the same name
+//	  .max_clients .mountpoint .acceptors .backlog .proxy_protocol .proxy_protocol_timeout
+//	                                    the same name
 //	  .peer_cert_as_username .send_timeout .recbuf .sndbuf .nodelay .handshake_timeout
 //	  .proxy_address_header .proxy_port_header
-//	  .rate_limit = burst,rate          .rate_limit (a rate) and .rate_burst (a size)
+//	  .rate_limit = burst,rate in KB    .rate_limit, such as 100KB,10KB/s
 //	  .access.<n>                       .access, a list in the order of the numbers
 //	  .keyfile .certfile .cacertfile .verify .fail_if_no_peer_cert
 //	                                    .tls.keyfile and so on
 //	  .tls_versions                     .tls.versions, such as [1.2, 1.1]
+//	  .ciphers                          .tls.ciphers, those that there are here
 //	listener.api.<name>                 mgmt.listen
 //	auth.user.<n>.username, .password   auth.users, a list of {username, password}
 //	auth.username.<name> = password     auth.users

@@ -89,8 +89,11 @@ type listener struct {
 	Bind          string          `yaml:"bind" doc:"."`
 	MaxClients    int             `yaml:"max_clients" doc:"."`
 	Mountpoint    string          `yaml:"mountpoint" doc:"."`
-	RateLimit     config.Rate     `yaml:"rate_limit" doc:"."`
-	RateBurst     config.Size     `yaml:"rate_burst" doc:"."`
+	Acceptors     int             `yaml:"acceptors" doc:"."`
+	Backlog       int             `yaml:"backlog" doc:"."`
+	RateLimit     config.Limit    `yaml:"rate_limit" doc:"."`
+	ProxyProtocol bool            `yaml:"proxy_protocol" doc:"."`
+	ProxyTimeout  config.Duration `yaml:"proxy_protocol_timeout" doc:"."`
 	Access        []string        `yaml:"access" doc:"."`
 	PeerCert      string          `yaml:"peer_cert_as_username" enum:"cn,dn" doc:"."`
 	SendTimeout   config.Duration `yaml:"send_timeout" doc:"."`
@@ -104,6 +107,7 @@ type listener struct {
 		Keyfile    string   `yaml:"keyfile" doc:"."`
 		Certfile   string   `yaml:"certfile" doc:"."`
 		CACertfile string   `yaml:"cacertfile" doc:"."`
+		Ciphers    []string `yaml:"ciphers" doc:"."`
 		Verify     string   `yaml:"verify" enum:"verify_peer,verify_none" doc:"."`
 		Fail       bool     `yaml:"fail_if_no_peer_cert" doc:"."`
 		Versions   []string `yaml:"versions" doc:"."`

@@ -3,6 +3,7 @@ package edgetest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -26,7 +27,8 @@ type Router struct {
 	lose     int // batches to break the stream after, unanswered
 	repeat   bool
 	robin    int
-	shut     bool // UpdateRoutes fails
+	shut     bool                // UpdateRoutes fails
+	holders  map[routeKey]string // of exclusive topics -> client
 }
 
 // destination is one edge with its routes.
@@ -41,7 +43,7 @@ type routeKey struct{ tenant, filter, group string }
 func newRouter() *Router {
 	return &Router{
 		edges: map[broker.NodeRef]*destination{}, streams: map[broker.Source]*publishStream{}, retained: map[string]*broker.Message{},
-		cursors: map[broker.Source]uint64{}, epoch: 1,
+		cursors: map[broker.Source]uint64{}, epoch: 1, holders: map[routeKey]string{},
 	}
 }
 
@@ -346,7 +348,26 @@ func (r *Router) UpdateRoutes(_ context.Context, u broker.RouteUpdate) error {
 	}
 	d := r.edge(u.Origin.Node)
 	for _, x := range u.Deltas {
+		if topic, ok := strings.CutPrefix(x.Filter, broker.ExclusivePrefix); ok {
+			r.holders[routeKey{x.Tenant, topic, ""}] = ""
+			if x.Members > 0 {
+				r.holders[routeKey{x.Tenant, topic, ""}] = x.Holder
+			}
+			continue
+		}
 		d.routes[routeKey{x.Tenant, x.Filter, x.Group}] = x.Members
 	}
 	return nil
+}
+
+// ClaimExclusive implements broker.Router: the first who asks has the topic until its route is taken away.
+func (r *Router) ClaimExclusive(_ context.Context, c broker.ExclusiveClaim) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := routeKey{c.Tenant, c.Topic, ""}
+	if h := r.holders[k]; h != "" && h != c.ClientID {
+		return 0, broker.E(broker.KindConflict, "another client has the topic", nil)
+	}
+	r.holders[k] = c.ClientID
+	return r.epoch, nil
 }
