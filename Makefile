@@ -26,9 +26,9 @@ help: ## explain the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: ## build pando and run everything in one process, state in ./data (ARGS="--port-offset 100")
+run: ## build pando and pandoctl, and run everything in one process, state in ./data (ARGS="--port-offset 100")
 	@mkdir -p bin
-	@$(GOBUILD) -o bin/ ./deploy/cmd/pando
+	@$(GOBUILD) -o bin/ ./deploy/cmd/pando ./mgmt-api/cmd/pandoctl
 	@exec bin/pando run $(ARGS)
 
 .PHONY: build
