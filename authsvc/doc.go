@@ -51,8 +51,9 @@
 // # Authorize
 //
 // Superusers may do everything. For the others: built-in rules in their order,
-// the rule file (without one the rules of the seed), then auth.acl_nomatch. No
-// change of a user changes a decision: whether somebody is a superuser is part of
+// the rule file (without one the rules of the seed), then auth.acl_nomatch.
+// Publishing into $SYS needs a rule that names it: neither {allow, all} nor
+// acl_nomatch = allow is about it. No change of a user changes a decision: whether somebody is a superuser is part of
 // the Identity, found out at CONNECT.
 //
 // # Generations

@@ -100,7 +100,7 @@ func (g *gatewayStream) attachDurably(k clientKey, r *broker.SessionRequest, att
 	p, a := g.p, r.Attach
 	e := &attached{
 		key: k, gw: att.gw, node: att.node, conn: att.conn, request: r.ID, epoch: att.epoch, at: now.UnixMilli(), id: p.s.ids.Next(now),
-		clean: a.CleanStart, expiry: int64(a.Expiry), window: a.Window, user: a.Identity.Username, will: a.Will,
+		clean: a.CleanStart || p.endsNow(k), expiry: int64(a.Expiry), window: a.Window, user: a.Identity.Username, will: a.Will,
 	}
 	if err := p.write(e); err != nil {
 		if errors.Is(err, journal.ErrTooLarge) {
@@ -118,6 +118,13 @@ func (g *gatewayStream) attachDurably(k clientKey, r *broker.SessionRequest, att
 	}
 	p.holdFor(k, e.c.att)
 	g.answerAttach(r.ID, k, e.c.att, e.c, delay)
+}
+
+// endsNow reports whether the session of a client id ends with the connection that is being taken over: one without an expiry interval does (MQTT 5.0
+// §3.1.2.11.2, MQTT-3.1.4-3), and what comes is then a new session, as after a clean start.
+func (p *partition) endsNow(k clientKey) bool {
+	c := p.st.clients[k]
+	return c != nil && c.att != nil && c.sess != nil && c.sess.Expiry() == 0
 }
 
 // answerAttach answers once everything is durable, and then lets pushes go to the connection: what was under way first, with DUP, then the queue.

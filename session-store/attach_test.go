@@ -2,6 +2,7 @@ package sessionstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -39,6 +40,21 @@ func TestSessionEndsWithItsConnection(t *testing.T) {
 		d.detach(broker.Detach{HasExpiry: true, Expiry: 0})
 		if d = g.connect("c", persistent); d.reply.Present {
 			t.Fatal("the session outlived a DISCONNECT with expiry 0")
+		}
+	})
+}
+
+// A session without an expiry interval ends with its connection (MQTT 5.0 §3.1.2.11.2), also when that ends by a take-over.
+func TestTakeOverEndsASessionWithoutExpiry(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		g := w.gateway("g1")
+		g.connect("c", persistent).subscribe("a", 1)
+		d := g.connect("c", options{expiry: 0})
+		if !d.reply.Present || len(d.reply.Subs) != 1 {
+			t.Fatalf("answer %+v", d.reply)
+		}
+		if d = g.connect("c", persistent); d.reply.Present || len(d.reply.Subs) != 0 {
+			t.Fatalf("answer to the next connection %+v", d.reply)
 		}
 	})
 }
@@ -126,6 +142,19 @@ func TestR6GatewayMustBeInView(t *testing.T) {
 		w.wantKind("stream of a gateway that is gone", stream.Err(), broker.KindStale)
 		_, err = w.store.OpenSession(w.t.Context(), broker.SessionOpen{Gateway: g.ref}, g)
 		w.wantKind("next stream of a gateway that is gone", err, broker.KindStale)
+	})
+}
+
+// Rule R6 holds for a gateway that came and went between two views that a partition looked at, which show the same gateways.
+func TestR6GatewayThatComesAndGoesIsOver(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		for n := range 40 {
+			g := w.gateway(fmt.Sprintf("g%d", n))
+			g.gone()
+			for _, s := range g.streams {
+				w.over(s.Done())
+			}
+		}
 	})
 }
 

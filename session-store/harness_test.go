@@ -77,7 +77,7 @@ func run(t *testing.T, test func(*testing.T, *world), change ...func(*sessionsto
 
 func (w *world) join() cluster.Cluster {
 	w.t.Helper()
-	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions}}})
+	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions, cluster.RetainedSpace: 1}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

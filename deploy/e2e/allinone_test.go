@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,7 +57,7 @@ func freeOffset() (int, error) {
 }
 
 func free(offset int) error {
-	for _, port := range []int{1883, 8883, 8083, 8084, 8080, boot.PortOps} {
+	for _, port := range append(slices.Collect(maps.Values(morePorts)), 1883, 8883, 8083, 8084, 8080, boot.PortOps) {
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(boot.OffsetPort(port, offset))))
 		if err != nil {
 			return err
@@ -84,14 +86,17 @@ func (s *single) start(ctx context.Context) error {
 	return err
 }
 
-func (s *single) addrs(kind string) []string {
+// addrs is the address of a listener; the suite's own ones are named by their kind.
+func (s *single) addrs(name string) []string {
 	for _, l := range s.info.Listeners {
-		if l.Kind == kind {
+		if l.Name == name {
 			return []string{l.Addr}
 		}
 	}
 	return nil
 }
+
+func (s *single) More(name string) []string { return s.addrs(name) }
 
 func (s *single) MQTT() []string  { return s.addrs("tcp") }
 func (s *single) TLS() []string   { return s.addrs("ssl") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,18 @@ func (p *procs) addrs(port int) []string {
 	var list []string
 	for _, g := range p.cluster.Kind(cluster.KindGateway) {
 		list = append(list, g.Addr(port))
+	}
+	return list
+}
+
+func (p *procs) More(name string) []string {
+	list := p.addrs(morePorts[name])
+	if name != "six" {
+		return list
+	}
+	for i, addr := range list {
+		_, port, _ := net.SplitHostPort(addr)
+		list[i] = net.JoinHostPort("::1", port)
 	}
 	return list
 }

@@ -179,7 +179,7 @@ func (in *Infra) open(ctx context.Context, d Deps) (err error) {
 	}
 	in.Journal, err = journal.NewJetStream(in.NATS, journal.Options{
 		Level: journal.Level(c.Journal.Durability), Replicas: in.Cluster.Meta().Replicas, MaxBytes: c.Journal.MaxBytes,
-	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics), Readers: in.readers})
+	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics), Readers: in.readers, Full: in.journalFull})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open journal: %w", err), in.Cluster.Close())
 	}
@@ -188,6 +188,28 @@ func (in *Infra) open(ctx context.Context, d Deps) (err error) {
 		return errors.Join(fmt.Errorf("open event bus: %w", err), in.Cluster.Close())
 	}
 	return nil
+}
+
+// alarmTimeout bounds handing an event to the bus.
+const alarmTimeout = time.Second
+
+// journalFull raises and clears the alarm of a partition's log. Logs are opened after the bus.
+func (in *Infra) journalFull(name string, full bool, used, limit int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), alarmTimeout)
+	defer cancel()
+	id, node := "journal_full."+name, in.Common.NodeName()
+	var err error
+	if full {
+		err = bus.RaiseAlarm(ctx, in.Bus, node, bus.Alarm{
+			ID: id, Severity: bus.Error, Title: "Journal " + name + " is filling up",
+			Summary: fmt.Sprintf("%d of %d bytes; publishers are held back above three quarters, see journal.max_bytes", used, limit),
+		})
+	} else {
+		err = bus.ClearAlarm(ctx, in.Bus, node, id)
+	}
+	if err != nil {
+		in.Log.Warn("an alarm could not be published", slog.String("alarm", id), slog.Any("error", err))
+	}
 }
 
 // answerWithin is how long one question to JetStream waits before it is asked again. While the servers of a NATS cluster find each other an answer may get

@@ -77,7 +77,7 @@ type Router interface {
 	OpenPublish(ctx context.Context, o PublishOpen, acks func([]PublishAck)) (PublishStream, error)
 
 	// ReadRetained yields the retained messages that match filter (for an exact filter one at most), expired ones left out, in batches of at most 64 KiB;
-	// it reads no further until yield returns, so a slow reader slows nobody else. yield returning an error ends the call with that error.
+	// their order does not change: by retained partition, then by the levels of the topic. It reads no further until yield returns, so a slow reader slows nobody else. yield returning an error ends the call with that error.
 	// A message whose retained publish was acked before the call is seen; while partitions move the call waits or fails with KindUnavailable.
 	ReadRetained(ctx context.Context, q RetainedQuery, yield func([]*Message) error) error
 

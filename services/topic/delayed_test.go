@@ -84,3 +84,20 @@ func FuzzDelayed(f *testing.F) {
 		}
 	})
 }
+
+// CompareNames is the order of a Retained.
+func TestCompareNames(t *testing.T) {
+	t.Parallel()
+	x := topic.NewRetained[int]()
+	for _, name := range []string{"a", "a/b", "a!", "a!/c", "a//b", "/a", "a/b/c", "a/b!", "b", "a/", "aa"} {
+		x.Put(name, 0)
+	}
+	last := ""
+	x.Query("#", func(name string, _ int) bool {
+		if last != "" && topic.CompareNames(last, name) >= 0 {
+			t.Errorf("%q comes before %q", last, name)
+		}
+		last = name
+		return true
+	})
+}

@@ -23,6 +23,7 @@
 //	mqtt.websocket_protocol_header      mqtt.websocket_protocol_header
 //	mqtt.keepalive_backoff              mqtt.keepalive_backoff
 //	mqtt.client.idle_timeout            mqtt.idle_timeout
+//	mqtt.client.max_publish_rate        mqtt.publish.max_rate
 //	mqtt.session.max_subscriptions      session.max_subscriptions
 //	mqtt.session.upgrade_qos            session.upgrade_qos
 //	mqtt.session.max_inflight           session.max_inflight
@@ -37,6 +38,7 @@
 //	mqtt.mqueue.low_watermark           session.queue.low_watermark
 //	mqtt.mqueue.high_watermark          session.queue.high_watermark
 //	mqtt.mqueue.store_qos0              session.queue.store_qos0
+//	broker.shared_subscription_strategy router.shared_strategy and store.shared_strategy
 //	listener.<kind>.<name>              mqtt.listeners.<listener>.kind and .bind
 //	  .max_clients .mountpoint .acceptors .backlog .proxy_protocol .proxy_protocol_timeout
 //	                                    the same name

@@ -47,14 +47,30 @@ type suite struct {
 			Password config.Secret `yaml:"password" doc:"."`
 		} `yaml:"clients" doc:"."`
 	} `yaml:"auth"`
+	Sys struct {
+		Interval config.Duration `yaml:"interval" doc:"."`
+		Presence struct {
+			Enable bool `yaml:"enable" doc:"."`
+			QoS    int  `yaml:"qos" doc:"."`
+		} `yaml:"presence"`
+	} `yaml:"sys"`
 	MQTT struct {
-		MaxClientIDLen int                 `yaml:"max_clientid_len" doc:"."`
-		MaxPacketSize  config.Size         `yaml:"max_packet_size" doc:"."`
-		Header         bool                `yaml:"websocket_protocol_header" doc:"."`
-		Backoff        float64             `yaml:"keepalive_backoff" doc:"."`
-		IdleTimeout    config.Duration     `yaml:"idle_timeout" doc:"."`
-		Listeners      map[string]listener `yaml:"listeners"`
+		MaxClientIDLen int             `yaml:"max_clientid_len" doc:"."`
+		MaxPacketSize  config.Size     `yaml:"max_packet_size" doc:"."`
+		Header         bool            `yaml:"websocket_protocol_header" doc:"."`
+		Backoff        float64         `yaml:"keepalive_backoff" doc:"."`
+		IdleTimeout    config.Duration `yaml:"idle_timeout" doc:"."`
+		Publish        struct {
+			MaxRate float64 `yaml:"max_rate" doc:"."`
+		} `yaml:"publish"`
+		Listeners map[string]listener `yaml:"listeners"`
 	} `yaml:"mqtt"`
+	Router struct {
+		Strategy string `yaml:"shared_strategy" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"."`
+	} `yaml:"router"`
+	Store struct {
+		Strategy string `yaml:"shared_strategy" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"."`
+	} `yaml:"store"`
 	Session struct {
 		MaxSubscriptions  int             `yaml:"max_subscriptions" doc:"."`
 		UpgradeQoS        bool            `yaml:"upgrade_qos" doc:"."`

@@ -3,6 +3,7 @@ package edgetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type Auth struct {
 	ttl        time.Duration
 	expires    time.Time
 	gate       chan struct{} // while set, Authorize waits for it to be closed
+	gated      []string      // questions with one of these alone; none: all
 	steps      chan struct{} // while set, Exchange waits for it to be closed
 	exchanged  int           // calls of Exchange
 	keys       map[string][]broker.SCRAM
@@ -87,12 +89,12 @@ func (a *Auth) Fail(err error) {
 	a.err = err
 }
 
-// Stall makes Authorize wait until the returned function is called.
-func (a *Auth) Stall() (release func()) {
+// Stall makes Authorize wait until the returned function is called: each question, or those alone that name one of topics.
+func (a *Auth) Stall(topics ...string) (release func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	gate := make(chan struct{})
-	a.gate = gate
+	a.gate, a.gated = gate, topics
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -209,6 +211,9 @@ func (a *Auth) Exchanged() int {
 func (a *Auth) Authorize(ctx context.Context, _ *broker.Identity, action broker.Action, topics []string) ([]broker.Decision, error) {
 	a.mu.Lock()
 	gate := a.gate
+	if len(a.gated) > 0 && !slices.ContainsFunc(topics, func(t string) bool { return slices.Contains(a.gated, t) }) {
+		gate = nil
+	}
 	a.questions = append(a.questions, topics)
 	a.mu.Unlock()
 	if gate != nil {

@@ -27,7 +27,8 @@ type Router struct {
 	lose     int // batches to break the stream after, unanswered
 	repeat   bool
 	robin    int
-	shut     bool                // UpdateRoutes fails
+	shut     bool // UpdateRoutes fails
+	strategy string
 	holders  map[routeKey]string // of exclusive topics -> client
 }
 
@@ -266,7 +267,7 @@ func (r *Router) match(src broker.Source, p *broker.Publish) (sends []func()) {
 	}
 	for k, ds := range shares {
 		r.robin++
-		share := broker.ShareCopy{Share: broker.Share{Group: k.group, Filter: k.filter}}
+		share := broker.ShareCopy{Share: broker.Share{Group: k.group, Filter: k.filter}, Strategy: r.strategy}
 		other := broker.Source{Kind: broker.FromRetained, Partition: 100 + src.Topic, Topic: src.Topic} // a source of its own, so that its cursor is
 		r.cursors[other]++
 		sends = append(sends, r.send(ds[r.robin%len(ds)], broker.Delivery{Source: other, Seq: r.cursors[other], Msg: p.Msg, Shares: []broker.ShareCopy{share}}))
@@ -370,4 +371,11 @@ func (r *Router) ClaimExclusive(_ context.Context, c broker.ExclusiveClaim) (uin
 	}
 	r.holders[k] = c.ClientID
 	return r.epoch, nil
+}
+
+// SetStrategy says how gateways are to pick the members of shared groups.
+func (r *Router) SetStrategy(strategy string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.strategy = strategy
 }
