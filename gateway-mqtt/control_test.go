@@ -5,12 +5,31 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/pando-mq/pando/services/transport"
 )
+
+// shared is a log that is written and read by several goroutines.
+type shared struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *shared) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
 
 // TestFilesAreLookedAt: a changed file is read without being asked; one that cannot be read is named once, however often it is looked at.
 func TestFilesAreLookedAt(t *testing.T) {
@@ -24,7 +43,7 @@ func TestFilesAreLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log shared
 		g := &Gateway{cfg: DefaultConfig(), log: slog.New(slog.NewTextHandler(&log, nil))}
 		cfg := DefaultListener()
 		cfg.Kind, cfg.Bind, cfg.TLS.CertFile, cfg.TLS.KeyFile = "ssl", "127.0.0.1:0", cert, key

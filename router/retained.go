@@ -186,6 +186,9 @@ func (p *retainedPartition) work() (again bool) {
 	defer timer.Stop()
 	for {
 		timer.Reset(p.step())
+		if p.over() {
+			return false
+		}
 		select {
 		case <-p.s.r.ctx.Done():
 			return false
@@ -198,6 +201,12 @@ func (p *retainedPartition) work() (again bool) {
 		case <-timer.C:
 		}
 	}
+}
+
+func (p *retainedPartition) over() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 // fail ends all streams and drops the state; their routers send again.
@@ -225,6 +234,7 @@ func (p *retainedPartition) close(ctx context.Context) {
 	p.closed = true
 	log := p.log
 	p.mu.Unlock()
+	p.nudge()
 	p.fail(broker.E(broker.KindNotOwner, "retained partition released", nil))
 	if err := log.Close(ctx); err != nil && !errors.Is(err, journal.ErrFenced) {
 		p.s.r.deps.Log.Warn("close retained log", slog.Int("partition", p.claim.Partition), slog.Any("error", err))

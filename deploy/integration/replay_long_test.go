@@ -11,3 +11,9 @@ const (
 	replayBudget   = 1 << 20 // bytes of the heap, per reader
 	replayPatience = 30 * time.Minute
 )
+
+// The size of TestDelayedMessagesComeOnTime.
+const (
+	delayedMessages = 30_000
+	delayedBound    = 50 * time.Millisecond
+)

@@ -11,3 +11,9 @@ const (
 	replayBudget   = 1 << 20 // bytes of the heap, per reader
 	replayPatience = 5 * time.Minute
 )
+
+// The size of TestDelayedMessagesComeOnTime.
+const (
+	delayedMessages = 2_000
+	delayedBound    = time.Minute // printed, not asserted
+)

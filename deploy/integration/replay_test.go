@@ -139,15 +139,21 @@ func connectReader(t *testing.T, e *edge.Edge, id string) *reader {
 	r := &reader{posts: make(chan func(), 4096)}
 	r.room.Store(true)
 	go r.run()
+	connectDevice(t, e, id, r, r)
+	return r
+}
+
+// connectDevice connects a device that r is, or is part of.
+func connectDevice(t *testing.T, e *edge.Edge, id string, d edge.Device, r *reader) {
+	t.Helper()
 	done := make(chan edge.ConnectResult, 1)
 	r.posts <- func() {
-		r.conn = e.Connect(r, &edge.ConnectRequest{Credentials: broker.Credentials{ClientID: id}, CleanStart: true}, func(res edge.ConnectResult) { done <- res })
+		r.conn = e.Connect(d, &edge.ConnectRequest{Credentials: broker.Credentials{ClientID: id}, CleanStart: true}, func(res edge.ConnectResult) { done <- res })
 	}
 	if res := receive(t, "CONNACK", done); res.Err != nil {
 		t.Fatal(res.Err)
 	}
 	t.Cleanup(func() { r.Post(r.close) })
-	return r
 }
 
 // heap is what lives after a collection.

@@ -136,6 +136,9 @@ func (r *Router) UpdateRoutes(ctx context.Context, u broker.RouteUpdate) error {
 			continue
 		}
 		p.exact.apply(from, u.Origin.Epoch, d, r.flaws)
+		if name := (routeName{d.Tenant, d.Filter, ""}); d.Holder != "" && d.Members == 0 && p.reserved[name] == d.Holder {
+			delete(p.reserved, name)
+		}
 	}
 	if foreign > 0 {
 		return broker.Errorf(broker.KindNotOwner, "%d exact filters are another router's", foreign)
