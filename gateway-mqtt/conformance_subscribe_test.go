@@ -91,7 +91,8 @@ func TestRetain(t *testing.T) {
 	t.Run("flag of a new message", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, v packet.Version) {
-			c := late(t, v)
+			c := w.connect(t, v, own(t))
+			w.settled(c, own(t), packet.Subscription{QoS: 1})
 			with(t, v, 1)
 			if p := c.receive(own(t), "kept"); p.Retain {
 				t.Error("with the retain flag")
@@ -101,7 +102,7 @@ func TestRetain(t *testing.T) {
 	t.Run("retain as published", func(t *testing.T) {
 		t.Parallel()
 		c := w.connect(t, packet.V5, own(t))
-		c.subscribed(packet.Subscription{Filter: own(t), QoS: 1, RetainAsPublished: true})
+		w.settled(c, own(t), packet.Subscription{QoS: 1, RetainAsPublished: true})
 		pub := with(t, packet.V5, 1)
 		if p := c.receive(own(t), "kept"); !p.Retain {
 			t.Error("without the retain flag")
