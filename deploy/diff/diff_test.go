@@ -57,7 +57,7 @@ func TestMosquittoSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, theirs)
-	ours, err := diff.StartPando(ctx, build(t), t.TempDir())
+	ours, err := diff.StartPando(ctx, build(t), t.TempDir(), diff.Settings())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,16 +15,17 @@ import (
 type Flood struct {
 	Name string
 	Unit string // what Done counts
+	Most float64 // of them per second, if the server has to slow it down; 0: no limit
 	Run  func(ctx context.Context, addr string, done *atomic.Int64)
 }
 
 // Floods are all of them.
 func Floods() []Flood {
 	return []Flood{
-		{"connects", "connects", connects},
-		{"one client id from 100 sockets", "connects", oneID},
-		{"slow readers", "messages of 16 KiB to 50 readers that do not read", slowReaders},
-		{"slowloris", "bytes over 1000 connections", slowloris},
+		{"connects", "connects", 0, connects},
+		{"one client id from 100 sockets", "connects", 5, oneID},
+		{"slow readers", "messages of 16 KiB to 50 readers that do not read", 0, slowReaders},
+		{"slowloris", "bytes over 1000 connections", 0, slowloris},
 	}
 }
 
