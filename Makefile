@@ -126,7 +126,8 @@ check-cross:
 ##@ Test
 
 # What the tests start, as command=Debian package.
-NEEDS := gcc=gcc mosquitto=mosquitto mosquitto_pub=mosquitto-clients mosquitto_sub=mosquitto-clients node=nodejs npm=npm
+NEEDS := gcc=gcc mosquitto=mosquitto mosquitto_pub=mosquitto-clients mosquitto_sub=mosquitto-clients node=nodejs npm=npm \
+	haproxy=haproxy nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 
 .PHONY: needs
 needs: # install what tests need, or name it

@@ -3,6 +3,7 @@ package authsvc
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -86,20 +87,37 @@ func (s *Service) readable(op string) (*store.Store, error) {
 // existing user keeps its own. It returns when the change is durable and
 // applied at the owner.
 func (s *Service) PutUser(ctx context.Context, u broker.User) error {
+	keys, err := s.scramKeys(ctx, "put user", &u)
+	if err != nil {
+		return err
+	}
 	u, password, err := s.hashed(ctx, "put user", u)
 	if err != nil {
 		return err
 	}
+	u.SCRAM = keys
 	return s.change(ctx, "put user", "user/"+u.Tenant+"\x00"+u.Name, func(ctx context.Context) ([]store.Event, error) {
 		old, err := s.projection.db.Load().User(ctx, u.Tenant, u.Name)
 		created, stored, err := s.merge("put user", u, password, record{old.Created, old.Password, err})
 		if err != nil {
 			return nil, err
 		}
-		return []store.Event{{Type: store.UserPut, Tenant: u.Tenant, User: &store.User{
-			Name: u.Name, Password: stored, Superuser: u.Superuser, Created: created,
-		}}}, nil
+		next := store.User{Name: u.Name, Password: stored, SCRAM: old.SCRAM, Superuser: u.Superuser, Created: created}
+		if password != nil {
+			next.SCRAM = store.SCRAMOf(u.SCRAM)
+		}
+		return s.seeded(store.Event{Type: store.UserPut, Tenant: u.Tenant, User: &next}), nil
 	}, func(ctx context.Context, a broker.AuthAdmin) error { return a.PutUser(ctx, u) })
+}
+
+// seeded puts the secret that decoys are made of before the first user who has keys.
+func (s *Service) seeded(put store.Event) []store.Event {
+	if len(put.User.SCRAM) == 0 || s.projection.db.Load().SCRAMSeed() != "" {
+		return []store.Event{put}
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return []store.Event{{Type: store.SCRAMSeed, Key: hex.EncodeToString(secret)}, put}
 }
 
 // PutClientID implements broker.AuthAdmin, as PutUser. A client id is never a superuser.
@@ -136,10 +154,7 @@ func (s *Service) hashed(ctx context.Context, op string, u broker.User) (_ broke
 		u.Password, u.Hash, u.Method, u.Salt = nil, stored.Hash, stored.Scheme.String(), string(stored.Salt)
 		return u, &stored, nil
 	case u.Hash != "":
-		stored := hash.Stored{Hash: u.Hash, Salt: []byte(u.Salt)}
-		if stored.Scheme, err = hash.ParseScheme(u.Method); err == nil {
-			err = stored.Validate()
-		}
+		stored, err := hash.Import(u.Method, u.Hash, []byte(u.Salt))
 		if err != nil {
 			return u, nil, broker.E(broker.KindInvalid, op, err)
 		}

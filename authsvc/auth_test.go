@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,6 +207,32 @@ func TestImportedHashes(t *testing.T) {
 			_, err = n.login(t, "c", method, "Public")
 			wantKind(t, err, broker.KindUnauthenticated)
 		})
+	}
+}
+
+// What the built-in user tables of the seed hold (§6.4, §8.3) is binary: it travels as text, through every authsvc.
+func TestHashesOfTheSeedsOwnTables(t *testing.T) {
+	t.Parallel()
+	s := newSuite(t)
+	a, b := s.start("a", config()), s.start("b", config())
+	rest := other(s.owner(a, b), a, b)
+	salt := []byte{0xff, 0x00, 0xc3, 0x28} // not UTF-8
+	sum := md5.Sum(append(slices.Clone(salt), "public"...))
+	row := hex.EncodeToString(append(slices.Clone(salt), sum[:]...))
+	must(t, rest.PutUser(t.Context(), broker.User{Name: "admin", Hash: row, Method: "emq"}))
+	must(t, rest.PutClientID(t.Context(), broker.User{Name: "dev", Hash: strings.ToUpper(row), Method: "EMQ"}))
+	s.knows(rest, "admin", "public")
+	s.eventually("the client id can log in", func() bool {
+		_, err := rest.login(t, "dev", "", "public")
+		return err == nil
+	})
+	_, err := rest.login(t, "c", "admin", "Public")
+	wantKind(t, err, broker.KindUnauthenticated)
+	for _, u := range []broker.User{
+		{Name: "x", Hash: row[:38], Method: "emq"}, {Name: "x", Hash: row + "00", Method: "emq"}, {Name: "x", Hash: row[:39] + "g", Method: "emq"},
+		{Name: "x", Hash: row, Method: "emq", Salt: "salt"},
+	} {
+		wantKind(t, rest.PutUser(t.Context(), u), broker.KindInvalid)
 	}
 }
 

@@ -44,6 +44,9 @@ func (s *Service) decide(rules *ruleset, id *broker.Identity, action broker.Acti
 		r.Action = acl.Subscribe
 	}
 	effect, source, rule := rules.decide(r)
+	if effect == acl.Ignore && r.Action == acl.Publish && acl.IsSystem(topic) {
+		return false, "nomatch", "no rule names $SYS: acl_nomatch is not about it"
+	}
 	if effect == acl.Ignore {
 		return s.cfg.ACLNoMatch == "allow", "nomatch", "acl_nomatch: " + s.cfg.ACLNoMatch
 	}

@@ -5,8 +5,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pando-mq/pando/authsvc/acl"
 	"github.com/pando-mq/pando/authsvc/hash"
 	"github.com/pando-mq/pando/services/config"
+	"github.com/pando-mq/pando/services/scram"
 )
 
 // The authenticators of Config.Chain.
@@ -24,6 +26,7 @@ type Config struct {
 	Cache          CacheConfig    `yaml:"cache"`
 	PasswordHash   string         `yaml:"password_hash" default:"argon2id" doc:"How new passwords are stored: argon2id, argon2id,<KiB>,<passes>,<lanes> or bcrypt,<cost>. Imported hashes of every other kind are verified as they are."`
 	Password       PasswordConfig `yaml:"password"`
+	SCRAM          SCRAMConfig    `yaml:"scram"`
 	Users          []StaticUser   `yaml:"users" doc:"Users that are added at the start if they do not exist. An existing one is never changed."`
 	Clients        []StaticClient `yaml:"clients" doc:"Client ids that are added at the start if they do not exist. An existing one is never changed."`
 }
@@ -41,6 +44,12 @@ type PasswordConfig struct {
 	Workers    int           `yaml:"workers" default:"0" doc:"Password computations at once; 0: one per CPU."`
 	Queue      int           `yaml:"queue" default:"1024" doc:"Clients that may wait for a password computation. Further ones are told that the server is busy."`
 	QueueBytes int64         `yaml:"queue_bytes" default:"8MB" unit:"bytes" doc:"Bytes of passwords that waiting clients may hold."`
+}
+
+// SCRAMConfig is the section `auth.scram`: enhanced authentication of MQTT 5.0.
+type SCRAMConfig struct {
+	Enable     bool `yaml:"enable" default:"true" doc:"Whether MQTT 5.0 clients may authenticate by SCRAM-SHA-256 and SCRAM-SHA-512. What that needs is stored when a password is set, beside its hash; a user whose password was set while this was off is refused until it is set again. Whoever steals the store can try passwords against it at the price of scram.iterations, so turn it off where nobody uses it."`
+	Iterations int  `yaml:"iterations" default:"4096" doc:"How often a password is hashed for SCRAM, 4096 to 1048576. Each client computes it at each connect. It holds for passwords that are set from now on."`
 }
 
 // StaticUser is an item of `auth.users`.
@@ -61,6 +70,7 @@ func Default() Config {
 	return Config{
 		Chain: []string{ChainClient, ChainUser}, ACLNoMatch: "deny", Cache: CacheConfig{Enable: true}, PasswordHash: "argon2id",
 		Password: PasswordConfig{CacheTTL: 10 * time.Minute, CacheSize: 65536, Queue: 1024, QueueBytes: 8 << 20},
+		SCRAM:    SCRAMConfig{Enable: true, Iterations: scram.MinIterations},
 	}
 }
 
@@ -86,7 +96,21 @@ func (c Config) Validate() error {
 	if err := c.verifier().Validate(); err != nil {
 		return config.Invalid("password", "%v", err)
 	}
+	if n := c.SCRAM.Iterations; n < scram.MinIterations || n > scram.MaxIterations {
+		return config.Invalid("scram.iterations", "found %d, expected %d to %d", n, scram.MinIterations, scram.MaxIterations)
+	}
 	return c.validateStatic()
+}
+
+// CheckFiles reads the rule file, which New does not: a broken one stops the start.
+func (c Config) CheckFiles() error {
+	if c.ACLFile == "" {
+		return nil
+	}
+	if _, err := acl.Open(c.ACLFile); err != nil {
+		return fmt.Errorf("auth.acl_file: %w", err)
+	}
+	return nil
 }
 
 func (c Config) validateStatic() error {

@@ -103,6 +103,10 @@ func (r replica) Authenticate(ctx context.Context, c *broker.Credentials) (*brok
 	return r.c.at(r.i).Authenticate(ctx, c)
 }
 
+func (r replica) Exchange(ctx context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
+	return r.c.at(r.i).Exchange(ctx, s)
+}
+
 func (r replica) Authorize(ctx context.Context, id *broker.Identity, action broker.Action, topics []string) ([]broker.Decision, error) {
 	return r.c.at(r.i).Authorize(ctx, id, action, topics)
 }

@@ -39,11 +39,21 @@
 // journal nor in the configuration. A client that came in by its client id keeps
 // the user name it gave only if no built-in user has that name.
 //
+// # Exchange
+//
+// MQTT 5.0 clients may prove a built-in user's password by SCRAM-SHA-256 or SCRAM-SHA-512 (services/scram), if auth.chain has "user". Salted keys are derived
+// whenever a password is set, by the process that was given it, and stand in the journal beside the hash; an imported hash brings none. Nothing is kept between the
+// steps: the gateway carries the challenge, so that any replica can check the proof. Unknown users and those without keys get a challenge
+// like everybody, made of a secret that the first user with keys puts into the journal (scram_seed): all replicas make the same one, and the
+// refusal at the end is that of a wrong proof. The metrics and a debug line tell a user without keys. The proven name is the user name of the identity,
+// whatever CONNECT says. A client id with a password of its own that the chain asks first cannot be used this way.
+//
 // # Authorize
 //
 // Superusers may do everything. For the others: built-in rules in their order,
-// the rule file (without one the rules of the seed), then auth.acl_nomatch. No
-// change of a user changes a decision: whether somebody is a superuser is part of
+// the rule file (without one the rules of the seed), then auth.acl_nomatch.
+// Publishing into $SYS needs a rule that names it: neither {allow, all} nor
+// acl_nomatch = allow is about it. No change of a user changes a decision: whether somebody is a superuser is part of
 // the Identity, found out at CONNECT.
 //
 // # Generations

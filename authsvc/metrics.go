@@ -29,7 +29,7 @@ func newMetrics(v *hash.Verifier) *metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
 	}
 	return &metrics{
-		authenticated: counter("authentications_total", "Clients that were checked, by result: ok, anonymous, or the kind of the refusal.", "result"),
+		authenticated: counter("authentications_total", "Clients that were checked, by result: ok, anonymous, no_keys (a user without what its SCRAM method needs), or the kind of the refusal.", "result"),
 		decided:       counter("decisions_total", "Topics decided, by action, result and the source that decided.", "action", "result", "source"),
 		changes:       counter("changes_total", "Changes of users, client ids and rules written by this owner of the journal, by result.", "result"),
 		failures:      counter("failures_total", "What went wrong inside, by step: follow, apply, rules, acl_file, snapshot.", "step"),

@@ -18,7 +18,7 @@ const (
 	// commandBatch changes travel together at most.
 	commandBatch = 128
 	// settleTime is how long an owner waits for its own projection and rules.
-	settleTime = 5 * time.Second
+	settleTime = 15 * time.Second
 	// reopenAfter and reopenMax bound the pauses before a log that ended is opened again.
 	reopenAfter, reopenMax = 100 * time.Millisecond, 5 * time.Second
 )

@@ -60,6 +60,28 @@ func TestUserAddedThroughOneLogsInThroughTheOtherWithinASecond(t *testing.T) {
 	}
 }
 
+// The one that took the user is gone at once; nobody writes the journal yet, and those who read it let the user in all the same.
+func TestUserLogsInThroughTheOtherAfterTheFirstWasKilled(t *testing.T) {
+	t.Parallel()
+	best := time.Hour // of some: a busy machine may delay one
+	for range 3 {
+		s := newSuite(t)
+		a, b := s.start("a", config()), s.start("b", config())
+		owner := s.owner(a, b)
+		rest := other(owner, a, b)
+		start := time.Now()
+		must(t, owner.PutUser(t.Context(), broker.User{Name: "ann", Password: broker.Secret("secret"), Create: true}))
+		s.kill(owner)
+		s.knows(rest, "ann", "secret")
+		best = min(best, time.Since(start))
+		_, err := rest.login(t, "c", "ann", "wrong")
+		wantKind(t, err, broker.KindUnauthenticated)
+	}
+	if best > time.Second {
+		t.Errorf("the fastest user took %v", best)
+	}
+}
+
 func TestUsersOutliveTheirOwner(t *testing.T) {
 	t.Parallel()
 	s := newSuite(t)

@@ -74,6 +74,16 @@ func TestDefaultRules(t *testing.T) {
 	if d := n.allowed(t, client("c", ""), broker.ActionPublish, "a/b"); !d.Allow {
 		t.Errorf("publish: %+v", d)
 	}
+	for _, cfg := range []string{"deny", "allow"} {
+		open := config()
+		open.ACLNoMatch = cfg
+		n := newSuite(t).start("a", open)
+		for topic, want := range map[string]bool{"$SYS/brokers": false, "a/b": true} {
+			if d := n.allowed(t, client("c", ""), broker.ActionPublish, topic); d.Allow != want {
+				t.Errorf("acl_nomatch %s: publish %s: %+v, want %v", cfg, topic, d, want)
+			}
+		}
+	}
 	if d := uncached.allowed(t, client("c", ""), broker.ActionPublish, "a/b"); !d.Allow || d.TTL <= 0 || d.TTL > time.Millisecond {
 		t.Errorf("publish without a cache: %+v", d)
 	}

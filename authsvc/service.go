@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,7 @@ type Service struct {
 	verifier *hash.Verifier
 	metrics  *metrics
 
+	decoys     []byte // makes the keys of unknown users while no user has any
 	projection *projection
 	rules      *rulebook
 	owner      atomic.Pointer[owner] // nil: another process owns the journal, or nobody
@@ -72,6 +74,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	s := &Service{cfg: cfg, deps: deps, verifier: verifier, metrics: newMetrics(verifier), stopping: make(chan struct{})}
+	s.decoys = make([]byte, 32)
+	_, _ = rand.Read(s.decoys) // never fails
 	s.projection = newProjection(deps.DataDir)
 	s.rules = &rulebook{p: s.projection, path: cfg.ACLFile, nomatch: cfg.ACLNoMatch, log: deps.Log, metrics: s.metrics}
 	return s, nil

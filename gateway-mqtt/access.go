@@ -78,10 +78,15 @@ func within(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
+// forwards reports whether a peer is a proxy that is believed when it names its client in HTTP headers.
+func (l *listener) forwards(peer netip.Addr) bool {
+	return l.cfg.web() && l.cfg.ProxyAddressHeader != "" && within(l.trusted, peer)
+}
+
 // forwarded is the peer as a trusted proxy names it in the headers of the upgrade request. Proxies append to the address header, so the last address
 // that is not itself trusted is the client's; what stands before it is the client's own claim.
 func (l *listener) forwarded(remote netip.AddrPort, header http.Header) netip.AddrPort {
-	if header == nil || l.cfg.ProxyAddressHeader == "" || !within(l.trusted, remote.Addr()) {
+	if header == nil || !l.forwards(remote.Addr()) {
 		return remote
 	}
 	hops := strings.Split(strings.Join(header.Values(l.cfg.ProxyAddressHeader), ","), ",")

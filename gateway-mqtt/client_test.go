@@ -117,6 +117,24 @@ func (c *client) drip(b []byte) {
 // read returns the next packet, nil at the end of the connection.
 func (c *client) read() packet.Packet {
 	c.t.Helper()
+	b := c.frame()
+	if b == nil {
+		return nil
+	}
+	h, n, err := packet.ReadHeader(b)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p, err := packet.Decode(h, b[n:], c.v, nil)
+	if err != nil {
+		c.t.Fatalf("%s %x: %v", h.Type, b[n:], err)
+	}
+	return p
+}
+
+// frame returns the bytes of the next packet, nil at the end of the connection.
+func (c *client) frame() []byte {
+	c.t.Helper()
 	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 	var head []byte
 	for {
@@ -135,15 +153,11 @@ func (c *client) read() packet.Packet {
 		if n == 0 {
 			continue
 		}
-		body := make([]byte, h.Remaining)
-		if _, err := io.ReadFull(c.nc, body); err != nil {
+		b := append(head, make([]byte, h.Remaining)...)
+		if _, err := io.ReadFull(c.nc, b[n:]); err != nil {
 			c.t.Fatal(err)
 		}
-		p, err := packet.Decode(h, body, c.v, nil)
-		if err != nil {
-			c.t.Fatalf("%s %x: %v", h.Type, body, err)
-		}
-		return p
+		return b
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/edge"
@@ -15,7 +16,7 @@ import (
 
 // Config is the section mqtt of the configuration.
 type Config struct {
-	MaxPacketSize           int64         `yaml:"max_packet_size" default:"64KB" unit:"bytes" doc:"Largest packet taken from a client, fixed header included; told to MQTT 5 clients."`
+	MaxPacketSize           int64         `yaml:"max_packet_size" default:"64KB" unit:"bytes" doc:"Largest packet taken from a client, fixed header included; told to MQTT 5 clients. At most half of what the NATS servers take (max_payload); those of the all-in-one process take 8MB."`
 	MaxClientIDLen          int           `yaml:"max_clientid_len" default:"1024" doc:"Longest client id in bytes."`
 	MaxTopicLength          int           `yaml:"max_topic_length" default:"4096" doc:"Longest topic or filter in bytes, mount point included."`
 	MaxTopicLevels          int           `yaml:"max_topic_levels" default:"128" doc:"Levels a topic or filter may have; 0 means no limit for topics."`
@@ -25,7 +26,9 @@ type Config struct {
 	TopicAliasMaximum       int           `yaml:"topic_alias_maximum" default:"32" doc:"Topic aliases that an MQTT 5 client may use; 0 means none."`
 	TopicAliasOut           int           `yaml:"topic_alias_out" default:"16" doc:"Topic aliases that are used towards an MQTT 5 client which allows them; 0 means none."`
 	KeepaliveBackoff        float64       `yaml:"keepalive_backoff" default:"0.75" doc:"A client is gone after its keep-alive times this times two."`
-	MaxKeepAlive            time.Duration `yaml:"max_keepalive" default:"0s" doc:"Longest keep-alive, also for clients that ask for none; 0 means no limit."`
+	MaxKeepAlive            time.Duration `yaml:"max_keepalive" default:"0s" doc:"Longest keep-alive of clients that can be told of it (MQTT 5), also of those that ask for none; 0 means no limit."`
+	ResponseInformation     string        `yaml:"response_information" doc:"Beginning of response topics, told to MQTT 5 clients that ask for it; %c and %u stand for client id and user name. Empty: they are told nothing."`
+	ServerReference         string        `yaml:"server_reference" doc:"Where MQTT 5 clients shall go when this node has too many connections or stops (host:port, more than one divided by blanks): they hear 'use another server' with it. Empty: they hear only what is the matter."`
 	IdleTimeout             time.Duration `yaml:"idle_timeout" default:"30s" doc:"Time from the first byte of MQTT that could come to a complete CONNECT."`
 	WebSocketProtocolHeader bool          `yaml:"websocket_protocol_header" default:"true" doc:"Refuse WebSocket clients that offer no sub-protocol of MQTT."`
 	HighWater               int64         `yaml:"high_water" default:"128KB" unit:"bytes" doc:"Output of one client above which messages wait in its session and nothing more is read from it."`
@@ -87,6 +90,13 @@ func (c *Config) Validate() error {
 	within("topic_alias_out", int64(c.TopicAliasOut), 0, 65535)
 	within("high_water", c.HighWater, 1024, 1<<30)
 	within("max_pending", c.MaxPending, c.HighWater, 1<<30)
+	told := func(key, text string) {
+		if len(text) > maxTold || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			errs = append(errs, config.Invalid(key, "is longer than %d bytes, or no text that MQTT can carry", maxTold))
+		}
+	}
+	told("response_information", c.ResponseInformation)
+	told("server_reference", c.ServerReference)
 	if c.IdleTimeout <= 0 {
 		errs = append(errs, config.Invalid("idle_timeout", "must be above 0"))
 	}
@@ -105,6 +115,7 @@ const (
 	maxPacketSize     = 256 << 20 // the protocol's own bound, §2.1.4
 	maxFilters        = 8192
 	maxUserProperties = 8192
+	maxTold           = 1024 // bytes of a text that clients are told
 )
 
 func validateListener(name string, l ListenerConfig) error {

@@ -20,11 +20,14 @@ type ListenerConfig struct {
 	Acceptors        int           `yaml:"acceptors" default:"2" doc:"Goroutines that accept connections."`
 	Backlog          int           `yaml:"backlog" default:"0" doc:"Connections that the system keeps until they are accepted; 0 means the system's limit."`
 	Mountpoint       string        `yaml:"mountpoint" doc:"Put before every topic of the listener's clients, and taken off what is delivered; %c and %u stand for client id and user name."`
-	RateLimit        config.Rate   `yaml:"rate_limit" default:"0" doc:"Bytes per second taken from one client; more are left in its socket. 0 means no limit."`
-	RateBurst        int64         `yaml:"rate_burst" default:"0" unit:"bytes" doc:"Bytes one client may send at once before rate_limit counts; 0 means one second of it."`
+	MaxConnRate      config.Limit  `yaml:"max_conn_rate" default:"0" doc:"Connections accepted per second, or how many at once and the rate, such as 500,100/s; more wait until they are accepted. 0 means no limit."`
+	RateLimit        config.Limit  `yaml:"rate_limit" default:"0" doc:"Bytes per second taken from one client, or how many at once and the rate, such as 1MB,100KB/s; more are left in its socket. 0 means no limit."`
+	MessageRate      config.Limit  `yaml:"message_rate" default:"0" doc:"The same for messages (PUBLISH), such as 100,10/s."`
 	Access           []string      `yaml:"access" doc:"Rules about addresses, such as \"allow 10.0.0.0/8\" or \"deny all\"; the first that matches counts, and a client that none matches is admitted."`
-	PeerCertUsername string        `yaml:"peer_cert_as_username" default:"" enum:",cn,dn" doc:"Take the user name from the client's certificate: its common name or its whole subject."`
+	PeerCertUsername string        `yaml:"peer_cert_as_username" default:"" enum:",cn,dn" doc:"Take the user name from the client's certificate: its common name or its whole subject. Behind a proxy that ends TLS, from its PROXY header of version 2."`
 	SendTimeout      time.Duration `yaml:"send_timeout" default:"15s" doc:"A client that takes nothing of its output for so long is disconnected."`
+	ProxyProtocol    bool          `yaml:"proxy_protocol" default:"false" doc:"Every connection begins with a header of the PROXY protocol, version 1 or 2, that names the client; others are refused."`
+	ProxyTimeout     time.Duration `yaml:"proxy_protocol_timeout" default:"3s" doc:"For that header."`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" default:"15s" doc:"For the handshakes of TLS and WebSocket together."`
 	SndBuf           int64         `yaml:"sndbuf" default:"0" unit:"bytes" doc:"SO_SNDBUF; 0 means the system's choice."`
 	RecBuf           int64         `yaml:"recbuf" default:"0" unit:"bytes" doc:"SO_RCVBUF; 0 means the system's choice."`
@@ -34,9 +37,10 @@ type ListenerConfig struct {
 	AllowedOrigins     []string `yaml:"allowed_origins" doc:"Pages that may connect, as scheme://host[:port] (ws, wss); none means all."`
 	ProxyAddressHeader string   `yaml:"proxy_address_header" doc:"Header in which a trusted proxy names the client's address, such as X-Forwarded-For (ws, wss)."`
 	ProxyPortHeader    string   `yaml:"proxy_port_header" doc:"Header in which a trusted proxy names the client's port, such as X-Forwarded-Port (ws, wss)."`
-	TrustedProxies     []string `yaml:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses of proxies whose headers are believed."`
+	TrustedProxies     []string `yaml:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses of proxies whose headers are believed, of the PROXY protocol and of HTTP."`
 
-	TLS TLSConfig `yaml:"tls" doc:"Certificates and versions (ssl, wss)."`
+	Limits LimitsConfig `yaml:"limits" doc:"What this listener's clients may do; MQTT 5 clients are told in CONNACK."`
+	TLS    TLSConfig    `yaml:"tls" doc:"Certificates and versions (ssl, wss)."`
 }
 
 // TLSConfig is the part of a listener of kind ssl or wss.
@@ -47,13 +51,22 @@ type TLSConfig struct {
 	Verify           string   `yaml:"verify" default:"verify_none" enum:"verify_none,verify_peer" doc:"Whether clients are asked for a certificate."`
 	FailIfNoPeerCert bool     `yaml:"fail_if_no_peer_cert" default:"false" doc:"Refuse clients without a certificate."`
 	Versions         []string `yaml:"versions" default:"1.2,1.3" doc:"Allowed versions of TLS, of 1.0 to 1.3 and without a gap."`
+	Ciphers          []string `yaml:"ciphers" doc:"Allowed cipher suites of TLS 1.2 and before, by their names of IANA or OpenSSL; none means the usual ones. Those of TLS 1.3 cannot be chosen."`
+	CRLFile          string   `yaml:"crlfile" doc:"PEM file with the lists of revoked client certificates. With it the issuer of each client's certificate must have a list there that has not expired."`
+	Certificates     []Pair   `yaml:"certificates" doc:"Further certificates, for clients that ask for one of their names (SNI)."`
+}
+
+// Pair is one more certificate of a listener.
+type Pair struct {
+	CertFile string `yaml:"certfile" doc:"PEM file with the certificate chain."`
+	KeyFile  string `yaml:"keyfile" doc:"PEM file with its private key."`
 }
 
 // DefaultListener is what the default tags describe.
 func DefaultListener() ListenerConfig {
 	return ListenerConfig{
 		Kind: "tcp", MaxClients: 102400, Acceptors: 2, SendTimeout: 15 * time.Second, HandshakeTimeout: 15 * time.Second, NoDelay: true,
-		Path: "/mqtt", TrustedProxies: []string{"127.0.0.0/8", "::1"},
+		ProxyTimeout: 3 * time.Second, Path: "/mqtt", Limits: defaultLimits(), TrustedProxies: []string{"127.0.0.0/8", "::1"},
 		TLS: TLSConfig{Verify: "verify_none", Versions: []string{"1.2", "1.3"}},
 	}
 }
@@ -72,7 +85,7 @@ func (l *ListenerConfig) Validate() error {
 	check(l.MaxClients > 0, "max_clients", "must be above 0")
 	check(l.Acceptors > 0, "acceptors", "must be above 0")
 	check(l.Backlog >= 0, "backlog", "must not be negative")
-	check(l.RateLimit >= 0 && l.RateBurst >= 0, "rate_limit", "must not be negative")
+	check(l.ProxyTimeout > 0, "proxy_protocol_timeout", "must be above 0")
 	check(l.SendTimeout > 0, "send_timeout", "must be above 0")
 	check(l.HandshakeTimeout > 0, "handshake_timeout", "must be above 0")
 	check(l.SndBuf >= 0 && l.RecBuf >= 0, "sndbuf", "sndbuf and recbuf must not be negative")
@@ -82,6 +95,8 @@ func (l *ListenerConfig) Validate() error {
 	_, err = parsePrefixes(l.TrustedProxies)
 	check(err == nil, "trusted_proxies", "%v", err)
 	check((l.TLS.CertFile == "") == (l.TLS.KeyFile == ""), "tls.certfile", "certfile and keyfile come together")
+	errs = append(errs, l.Limits.validate())
+	check(l.TLS.CRLFile == "" || l.verifies(), "tls.crlfile", "needs verify: verify_peer")
 	check(!l.verifies() || l.TLS.CACertFile != "", "tls.cacertfile", "needed to verify clients' certificates")
 	return errors.Join(errs...)
 }
@@ -93,7 +108,10 @@ func (l *ListenerConfig) web() bool    { return l.Kind == "ws" || l.Kind == "wss
 // verifies reports whether clients are asked for a certificate.
 func (l *ListenerConfig) verifies() bool { return l.secure() && l.TLS.Verify == "verify_peer" }
 
-// loopback reports whether only this machine reaches the listener.
+// local reports whether only clients on this machine reach the listener: behind a proxy they come from elsewhere.
+func (l *ListenerConfig) local() bool { return l.loopback() && !l.ProxyProtocol }
+
+// loopback reports whether the address is one of this machine alone.
 func (l *ListenerConfig) loopback() bool {
 	host, _, err := net.SplitHostPort(l.Bind)
 	if err != nil {
@@ -113,6 +131,8 @@ func (l *ListenerConfig) transport(name string, c *Config, cert Certificate) tra
 	t.MaxClients, t.Acceptors, t.Backlog = l.MaxClients, l.Acceptors, l.Backlog
 	t.SendTimeout, t.HandshakeTimeout = l.SendTimeout, l.HandshakeTimeout
 	t.SndBuf, t.RecBuf, t.NoDelay = int(l.SndBuf), int(l.RecBuf), l.NoDelay
+	t.ConnRate, t.ConnBurst = l.MaxConnRate.Set()
+	t.ProxyProtocol, t.ProxyTimeout = l.ProxyProtocol, l.ProxyTimeout
 	t.HighWater, t.MaxPending, t.ReadLimit = int(c.HighWater), int(c.MaxPending), preConnect
 	t.Path, t.AllowedOrigins, t.RequireSubprotocol = l.Path, l.AllowedOrigins, c.WebSocketProtocolHeader
 	t.CertFile, t.KeyFile, t.CACertFile = l.TLS.CertFile, l.TLS.KeyFile, l.TLS.CACertFile
@@ -125,6 +145,10 @@ func (l *ListenerConfig) transport(name string, c *Config, cert Certificate) tra
 		if l.TLS.FailIfNoPeerCert {
 			t.Verify = "required"
 		}
+	}
+	t.Ciphers, t.CRLFile = l.TLS.Ciphers, l.TLS.CRLFile
+	for _, p := range l.TLS.Certificates {
+		t.More = append(t.More, transport.Pair(p))
 	}
 	t.TLSVersions = nil
 	for _, v := range l.TLS.Versions {

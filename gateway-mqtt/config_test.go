@@ -4,7 +4,6 @@ import (
 	"flag"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/config/emq"
 	"github.com/pando-mq/pando/services/run"
+	"github.com/pando-mq/pando/services/transport"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -81,7 +81,7 @@ func TestDefaultsAreShownAndSafe(t *testing.T) {
 	}
 }
 
-// TestSeedKeysExist: what an emq.conf sets in this section must be known here. What waits for the transport is listed.
+// TestSeedKeysExist: what an emq.conf sets in this section must be known here, and so the cipher suites that it may name.
 func TestSeedKeysExist(t *testing.T) {
 	t.Parallel()
 	keys, err := config.Keys(&tree{MQTT: gatewaymqtt.DefaultConfig()})
@@ -92,16 +92,15 @@ func TestSeedKeysExist(t *testing.T) {
 	for _, k := range keys {
 		known[k.Path] = true
 	}
-	waiting := []string{"mqtt.listeners.<name>.proxy_protocol", "mqtt.listeners.<name>.proxy_protocol_timeout"}
 	for _, target := range emq.Targets() {
 		key := strings.ReplaceAll(target, "<listener>", "<name>")
-		if strings.HasPrefix(key, "mqtt.") && !known[key] && !slices.Contains(waiting, key) {
+		if strings.HasPrefix(key, "mqtt.") && !known[key] {
 			t.Errorf("an emq.conf may set %s, which is no key", key)
 		}
 	}
-	for _, key := range waiting {
-		if known[key] {
-			t.Errorf("%s is known, so it waits for nothing", key)
+	for _, name := range emq.Suites() {
+		if _, err := transport.Cipher(name); err != nil {
+			t.Error(err)
 		}
 	}
 }

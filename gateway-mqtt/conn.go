@@ -24,7 +24,7 @@ const (
 const (
 	holdConnect uint8 = 1 << iota // until CONNACK
 	holdEdge                      // Device.Hold
-	holdRate                      // rate_limit
+	holdRate                      // rate_limit, message_rate
 	holdOutput                    // the client does not read what it is sent
 )
 
@@ -52,10 +52,9 @@ type conn struct {
 
 	lastTopic string // of the last PUBLISH: publishers repeat themselves
 	published func(edge.PublishResult)
-	bucket    *bucket     // nil without rate_limit
-	rateTimer *time.Timer // ends holdRate
+	pace      pace
 	toucher   *time.Timer // while a hold is on, see keepTouching
-	patience  *time.Timer // while connecting
+	patience  *time.Timer // while connecting, or authenticating again
 }
 
 // five is what only MQTT 5.0 needs.
@@ -65,7 +64,9 @@ type five struct {
 	outMax   int                 // aliases that the client and the configuration allow
 	unacked  int                 // PUBLISHes of QoS 1 and 2 received and not acknowledged (receive maximum)
 	held     map[uint16]struct{} // QoS 2 packet ids among them
+	auth     *enhanced           // nil without an authentication method
 	expiry   uint32              // session expiry interval of CONNECT, seconds
+	wantInfo bool                // CONNECT asked for response information
 }
 
 // Data implements transport.Handler: it handles all complete packets in b until one makes the rest wait.
@@ -94,13 +95,7 @@ func (c *conn) consumed(n int) {
 		c.link.Stats.RecvBytes.Add(uint64(n))
 		c.link.Touch()
 	}
-	if c.bucket == nil || c.state == closing {
-		return
-	}
-	if wait := c.bucket.take(n, time.Now()); wait > 0 {
-		c.hold(holdRate)
-		c.rateTimer = time.AfterFunc(wait, func() { c.tc.Post(func() { c.resume(holdRate) }) })
-	}
+	c.pace.bytes(c, n)
 }
 
 // next handles the packet at the beginning of b and says how long it was; complete is false while more bytes are needed, and when the connection ended.
@@ -113,9 +108,9 @@ func (c *conn) next(b []byte) (used int, complete bool) {
 	if n == 0 {
 		return 0, false
 	}
-	limits := &c.gw.limits
-	if c.state == fresh {
-		limits = &c.gw.fresh
+	limits := &c.ln.limits
+	if c.state < open {
+		limits = &c.ln.fresh
 	}
 	if h.Type == packet.TypeConnect && len(b)-n < min(h.Remaining, connectHead) {
 		return 0, false // a refusal needs to know the version
@@ -131,12 +126,16 @@ func (c *conn) next(b []byte) (used int, complete bool) {
 		c.malformed(err, b[n:n+h.Remaining], h.Type)
 	} else {
 		c.countReceived(h.Type)
+		c.pace.packet(c, h.Type)
 	}
 	return n + h.Remaining, true
 }
 
 // handle decodes one packet and acts on it. An error is a fault of the client; it ends the connection.
 func (c *conn) handle(h packet.Header, body []byte, limits *packet.Limits) error {
+	if err := c.allowedNow(h.Type); err != nil {
+		return err
+	}
 	switch h.Type {
 	case packet.TypePublish:
 		return c.publish(h, body, limits)
@@ -160,7 +159,7 @@ func (c *conn) handle(h packet.Header, body []byte, limits *packet.Limits) error
 	case *packet.Disconnect:
 		return c.disconnect(p)
 	case *packet.Auth:
-		return &packet.Error{Reason: packet.BadAuthMethod, Kind: "AUTH without enhanced authentication"}
+		return c.auth(p)
 	}
 	return &packet.Error{Reason: packet.ProtocolError, Kind: "packet that only a server sends"}
 }
@@ -185,6 +184,7 @@ func (c *conn) malformed(err error, body []byte, t packet.Type) {
 			c.close(reasonMalformed)
 			return
 		}
+		kind = "" // how large an answer may be is not known (MQTT-3.2.2-19)
 	}
 	c.end(disconnectFor(code), code, kind, reasonMalformed)
 }
@@ -196,22 +196,26 @@ func (c *conn) end(code, refusal packet.ReasonCode, text string, why transport.R
 	case c.state == closing:
 		return
 	case c.state != open:
-		c.connack(&packet.Connack{Reason: connackFor(refusal), Properties: reasonString(text)})
+		answer := connackFor(refusal)
+		c.connack(&packet.Connack{Reason: answer, Properties: c.explain(answer, text)})
 	default:
 		c.gw.metrics.disconnected(code)
 		if c.version >= packet.V5 {
-			c.send(&packet.Disconnect{Reason: code, Properties: reasonString(text)})
+			c.send(&packet.Disconnect{Reason: code, Properties: c.explain(code, text)})
 		}
 	}
 	c.close(why)
 }
 
-// reasonString are properties that explain; text is one of ours, or the operator's.
-func reasonString(text string) packet.Properties {
-	if text == "" {
-		return packet.Properties{}
+// explain are the properties of a refusal or of DISCONNECT; text is one of ours, or the operator's, or nothing.
+func (c *conn) explain(code packet.ReasonCode, text string) (p packet.Properties) {
+	if text != "" {
+		p.ReasonString = packet.Some(text)
 	}
-	return packet.Properties{ReasonString: packet.Some(text)}
+	if code == packet.UseAnotherServer {
+		p.ServerReference = packet.Some(c.gw.cfg.ServerReference)
+	}
+	return p
 }
 
 // close ends the connection after what was written has left. A nil reason is the ordinary end.
@@ -226,7 +230,7 @@ func (c *conn) close(reason error) {
 // Closed implements transport.Handler: the last call.
 func (c *conn) Closed(reason error) {
 	c.state = closing
-	for _, t := range []*time.Timer{c.rateTimer, c.toucher, c.patience} {
+	for _, t := range []*time.Timer{c.pace.timer, c.toucher, c.patience} {
 		if t != nil {
 			t.Stop()
 		}

@@ -2,7 +2,7 @@ package gatewaymqtt
 
 import (
 	"bytes"
-	"crypto/x509"
+	"crypto/x509/pkix"
 	"math"
 	"net/http"
 	"strings"
@@ -22,8 +22,9 @@ func (c *conn) connect(p *packet.Connect) error {
 	c.state, c.version, c.bridge = connecting, p.Version, p.Bridge
 	if p.Version >= packet.V5 {
 		c.five = &five{
-			outMax: min(int(p.Properties.TopicAliasMaximum.Or(0)), c.gw.cfg.TopicAliasOut),
-			expiry: p.Properties.SessionExpiry.Or(0),
+			outMax:   min(int(p.Properties.TopicAliasMaximum.Or(0)), c.gw.cfg.TopicAliasOut),
+			expiry:   p.Properties.SessionExpiry.Or(0),
+			wantInfo: p.Properties.RequestResponseInfo.Or(0) == 1,
 		}
 		c.maxOut = p.Properties.MaximumPacketSize.Or(0)
 	}
@@ -41,18 +42,22 @@ func (c *conn) connect(p *packet.Connect) error {
 
 // refusal is the code for a CONNECT that is well-formed and yet not acceptable; Success if there is nothing to refuse.
 func (c *conn) refusal(p *packet.Connect) packet.ReasonCode {
-	switch {
-	case p.ClientID == "" && (p.Version == packet.V31 || p.Version == packet.V311 && !p.CleanStart):
+	if p.ClientID == "" && (p.Version == packet.V31 || p.Version == packet.V311 && !p.CleanStart) {
 		return packet.ClientIDNotValid // MQTT 3.1 §3.1; MQTT-3.1.3-8 of 3.1.1
-	case p.Properties.AuthMethod.Present:
-		return packet.BadAuthMethod // §4.12: no method is supported
 	}
-	return packet.Success
+	if m := p.Properties.AuthMethod; m.Present && m.Value == "" {
+		return packet.BadAuthMethod // MQTT-4.12.0-1; authsvc knows the others
+	}
+	return c.ln.cfg.Limits.refuseConnect(p)
 }
 
-// impatient gives up on a CONNECT that the suite does not answer.
+// impatient gives up on a CONNECT that the suite does not answer, or whose client does not finish its authentication.
 func (c *conn) impatient() {
-	if c.state == connecting {
+	switch {
+	case c.state != connecting:
+	case c.five != nil && c.five.auth != nil && c.five.auth.challenged:
+		c.end(packet.NotAuthorized, packet.NotAuthorized, authLate, reasonAuth)
+	default:
 		c.end(packet.ServerBusy, packet.ServerUnavailable, "", reasonRefused)
 	}
 }
@@ -65,7 +70,10 @@ func (c *conn) request(p *packet.Connect) *edge.ConnectRequest {
 		KeepAlive:   time.Duration(p.KeepAlive) * time.Second,
 		MaxPacket:   c.maxOut,
 		Mountpoint:  c.ln.cfg.Mountpoint,
+		MaxLevels:   c.ln.cfg.Limits.MaxTopicLevels,
 		Resend:      p.Version == packet.V31,
+
+		KeepAliveFixed: p.Version < packet.V5,
 	}
 	switch {
 	case c.five != nil:
@@ -77,6 +85,7 @@ func (c *conn) request(p *packet.Connect) *edge.ConnectRequest {
 	if p.Will != nil {
 		r.Will = willOf(p.Will)
 	}
+	c.enhance(p, r)
 	return r
 }
 
@@ -88,19 +97,21 @@ func (c *conn) credentials(p *packet.Connect) broker.Credentials {
 		Username: p.Username.Value, HasUser: p.Username.Present,
 		Password: bytes.Clone(p.Password.Value), HasPass: p.Password.Present,
 		Peer: c.peer, Protocol: "mqtt", Version: uint8(p.Version),
-		Listener: c.ln.protocol() + ":" + c.ln.Addr().String(), Loopback: c.ln.cfg.loopback(),
+		Listener: c.ln.protocol() + ":" + c.ln.Addr().String(), Loopback: c.ln.cfg.local() && c.peer.Addr().IsLoopback(),
 		Headers: flatten(info.Header),
 	}
 	if info.TLS != nil && len(info.TLS.PeerCertificates) > 0 {
-		c.certify(&cr, info.TLS.PeerCertificates[0])
+		c.certify(&cr, &info.TLS.PeerCertificates[0].Subject)
+	} else if info.Proxy != nil && info.Proxy.CommonName != "" {
+		c.certify(&cr, &pkix.Name{CommonName: info.Proxy.CommonName}) // it is all that a proxy tells
 	}
-	info.Header, info.TLS = nil, nil
+	info.Header, info.TLS, info.Proxy = nil, nil, nil
 	return cr
 }
 
 // certify adds what the client's certificate says.
-func (c *conn) certify(cr *broker.Credentials, cert *x509.Certificate) {
-	cr.CertCN, cr.CertDN = cert.Subject.CommonName, cert.Subject.String()
+func (c *conn) certify(cr *broker.Credentials, subject *pkix.Name) {
+	cr.CertCN, cr.CertDN = subject.CommonName, subject.String()
 	switch c.ln.cfg.PeerCertUsername {
 	case "cn":
 		cr.Username, cr.HasUser = cr.CertCN, true
@@ -158,12 +169,15 @@ func (c *conn) connected(r edge.ConnectResult, asked time.Duration) {
 	}
 	c.patience.Stop()
 	if r.Err != nil {
-		code := codesOf(broker.KindOf(r.Err)).connack
-		c.end(code, code, "", reasonRefused)
+		code, text := c.authCode(broker.KindOf(r.Err))
+		if code == packet.QuotaExceeded {
+			code = c.gw.elsewhere(code)
+		}
+		c.end(code, code, text, reasonRefused)
 		return
 	}
 	c.published = c.publishDone
-	c.tc.SetReadLimit(max(int(c.gw.cfg.MaxPacketSize), preConnect))
+	c.tc.SetReadLimit(max(c.ln.limits.MaxPacketSize, preConnect))
 	answer := &packet.Connack{SessionPresent: r.SessionPresent, Reason: packet.Success}
 	if c.five != nil {
 		answer.Properties = c.capabilities(&r, asked)
@@ -180,10 +194,17 @@ func (c *conn) capabilities(r *edge.ConnectResult, asked time.Duration) packet.P
 	cfg := &c.gw.cfg
 	p := packet.Properties{
 		ReceiveMaximum:    packet.Some(uint16(cfg.ReceiveMaximum)),
-		MaximumPacketSize: packet.Some(uint32(cfg.MaxPacketSize)),
+		MaximumPacketSize: packet.Some(uint32(c.ln.limits.MaxPacketSize)),
 	}
+	c.ln.cfg.Limits.announce(&p)
 	if cfg.TopicAliasMaximum > 0 {
 		p.TopicAliasMaximum = packet.Some(uint16(cfg.TopicAliasMaximum))
+	}
+	if a := c.five.auth; a != nil {
+		p.AuthMethod = packet.Some(a.method) // MQTT-4.12.0-5
+		if len(r.AuthData) > 0 {
+			p.AuthData = packet.Some(r.AuthData)
+		}
 	}
 	if r.Assigned {
 		p.AssignedClientID = packet.Some(r.Identity.ClientID)
@@ -193,6 +214,9 @@ func (c *conn) capabilities(r *edge.ConnectResult, asked time.Duration) packet.P
 	}
 	if r.KeepAlive != asked {
 		p.ServerKeepAlive = packet.Some(uint16(min(seconds(r.KeepAlive), math.MaxUint16)))
+	}
+	if c.five.wantInfo && cfg.ResponseInformation != "" { // MQTT-3.1.2-28
+		p.ResponseInfo = packet.Some(strings.NewReplacer("%c", r.Identity.ClientID, "%u", r.Identity.Username).Replace(cfg.ResponseInformation))
 	}
 	return p
 }
@@ -226,5 +250,6 @@ func (c *conn) shutdown() {
 		c.close(transport.ErrShutdown)
 		return
 	}
-	c.end(packet.ServerShuttingDown, packet.ServerShuttingDown, "", transport.ErrShutdown)
+	code := c.gw.elsewhere(packet.ServerShuttingDown)
+	c.end(code, code, "", transport.ErrShutdown)
 }

@@ -49,8 +49,8 @@ func TestConnectAnswers(t *testing.T) {
 		"not allowed in, 5.0":                          {packet.V5, connectPacket(packet.V5, "u4", user("eve", "x")), packet.NotAuthorized},
 		"nobody decides, 3.1.1":                        {packet.V311, connectPacket(packet.V311, "u5", user("later", "x")), packet.RefusedUnavailable.Reason()},
 		"nobody decides, 5.0":                          {packet.V5, connectPacket(packet.V5, "u6", user("later", "x")), packet.ServerUnavailable},
-		"enhanced authentication (§4.12)": {packet.V5, connectPacket(packet.V5, "e5", func(p *packet.Connect) {
-			p.Properties.AuthMethod = packet.Some("SCRAM-SHA-256")
+		"unknown authentication method (§4.12)": {packet.V5, connectPacket(packet.V5, "e5", func(p *packet.Connect) {
+			p.Properties.AuthMethod = packet.Some("GS2-KRB5")
 		}), packet.BadAuthMethod},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,7 +381,7 @@ func TestAuthPacket(t *testing.T) {
 	t.Parallel()
 	c := start(t).connect(t, packet.V5, "auth")
 	c.send(&packet.Auth{Reason: packet.ReAuthenticate, Properties: packet.Properties{AuthMethod: packet.Some("X")}})
-	c.expectEnd(packet.BadAuthMethod)
+	c.expectEnd(packet.ProtocolError)
 }
 
 func TestMaxClientsIsTheListeners(t *testing.T) {

@@ -36,7 +36,8 @@ func (e *encoder) reset() {
 	e.d, e.err = packet.Delivery{}, nil
 }
 
-// load prepares a delivery for a version; false if it cannot be expressed, or if its time is over.
+// load prepares a delivery for a version; false if it cannot be expressed, or if its time is over. What was sent before goes on all the same
+// (MQTT-4.3.3-7), with nothing left of its interval.
 func (e *encoder) load(d *edge.Delivery, v packet.Version) bool {
 	e.d = packet.Delivery{QoS: byte(d.QoS), ID: d.PacketID, Dup: d.Dup, Retain: d.Retain}
 	var props *packet.Properties
@@ -44,10 +45,10 @@ func (e *encoder) load(d *edge.Delivery, v packet.Version) bool {
 		e.d.SubscriptionIDs = d.SubIDs
 		if at := d.Msg.Expires; !at.IsZero() {
 			left := time.Until(at)
-			if left <= 0 {
+			if left <= 0 && !d.Dup {
 				return false
 			}
-			e.d.MessageExpiry = packet.Some(seconds(left)) // MQTT-3.3.2-6
+			e.d.MessageExpiry = packet.Some(seconds(max(left, 0))) // MQTT-3.3.2-6
 		}
 		if d.Msg.Props != nil {
 			e.loadProps(d.Msg.Props)

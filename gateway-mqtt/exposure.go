@@ -17,7 +17,7 @@ type Access struct {
 	AnonymousExplicit bool
 }
 
-// CheckExposure refuses listeners that strangers could use: one that is bound elsewhere than on loopback while nobody has to authenticate, unless the
+// CheckExposure refuses listeners that strangers could use: one that is bound elsewhere than on loopback, or behind a proxy, while nobody has to authenticate, unless the
 // configuration says that this is wanted. The error explains what to do, and ends a process with the exit code of a wrong configuration.
 func (c *Config) CheckExposure(a Access) error {
 	if a.Authentication || a.AnonymousExplicit {
@@ -26,7 +26,7 @@ func (c *Config) CheckExposure(a Access) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
 		l := c.Listeners[name]
-		if !l.Disabled && !l.loopback() {
+		if !l.Disabled && !l.local() {
 			errs = append(errs, fmt.Errorf("listener %q would admit everybody on %s: no authentication is configured. Add users (auth.users, or pandoctl users add), "+
 				"bind mqtt.listeners.%s to 127.0.0.1, or set auth.allow_anonymous: true if everybody shall get in", name, l.Bind, name))
 		}

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 
-	"github.com/pando-mq/pando/gateway-mqtt/packet"
-	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/log"
+	"github.com/pando-mq/pando/services/transport"
 )
 
 // Deps is what the process provides.
@@ -21,6 +19,10 @@ type Deps struct {
 	Edge   *edge.Edge  // started before the gateway and stopped after it
 	Access Access      // what is known about who is let in
 	Cert   Certificate // for listeners of kind ssl and wss without one of their own
+	// MaxConnections bounds the connections of all listeners together, those before CONNECT included; 0: no limit.
+	MaxConnections int
+	// Full hears when a connection is refused because of MaxConnections (true), and when a tenth of them is free again; nil: nobody. It must not block.
+	Full func(full bool)
 	// Status answers /status and /mqtt/status on WebSocket listeners with 200 and text if ok, with 503 and text otherwise. nil: nobody answers.
 	Status     func() (text string, ok bool)
 	Log        *slog.Logger // nil: none
@@ -40,11 +42,11 @@ type Gateway struct {
 	count     *edge.Counters
 	log       *slog.Logger
 	metrics   *metrics
-	fresh     packet.Limits // before CONNECT
-	limits    packet.Limits // after it
-	listeners []*listener   // by name
-	encoders  sync.Pool     // of *encoder
+	budget    *transport.Budget // of all listeners; nil: no limit
+	listeners []*listener       // by name
+	encoders  sync.Pool         // of *encoder
 	status    func() (string, bool)
+	watch     watch
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -66,9 +68,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	g.limits = packet.Limits{MaxPacketSize: int(cfg.MaxPacketSize), MaxUserProperties: cfg.MaxUserProperties, MaxFilters: cfg.MaxSubscribeFilters}
-	g.fresh = g.limits
-	g.fresh.MaxPacketSize = min(g.fresh.MaxPacketSize, preConnect)
+	if deps.MaxConnections > 0 {
+		g.budget = transport.NewBudget(deps.MaxConnections, func(full bool) { g.full(full, deps) })
+	}
 	g.encoders.New = func() any { return newEncoder() }
 	for _, name := range slices.Sorted(maps.Keys(cfg.Listeners)) {
 		if cfg.Listeners[name].Disabled {
@@ -91,6 +93,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 func (g *Gateway) Start(ctx context.Context) error {
 	for i, l := range g.listeners {
 		if err := l.Start(ctx); err != nil {
+			err = fmt.Errorf("%w (set mqtt.listeners.%s.bind, or port_offset for all ports)", err, l.name)
 			for _, open := range g.listeners[:i] {
 				err = errors.Join(err, open.Close(ctx))
 			}
@@ -99,6 +102,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 		}
 		l.explain()
 	}
+	g.watch.start(g)
 	return nil
 }
 
@@ -106,6 +110,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 // the rest is cut off, and the error is ctx's.
 func (g *Gateway) Stop(ctx context.Context) error {
 	defer g.metrics.unregister()
+	g.watch.stop()
 	var errs []error
 	for _, l := range g.listeners {
 		errs = append(errs, l.Stop(ctx))
@@ -152,61 +157,6 @@ func (g *Gateway) remove(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.conns, c)
-}
-
-// Serving reports whether every listener accepts connections.
-func (g *Gateway) Serving() bool {
-	for _, l := range g.listeners {
-		if !l.Running() {
-			return false
-		}
-	}
-	return true
-}
-
-// Listeners describes the listeners that are not disabled, ordered by name.
-func (g *Gateway) Listeners() []broker.ListenerInfo {
-	out := make([]broker.ListenerInfo, len(g.listeners))
-	for i, l := range g.listeners {
-		out[i] = l.info()
-	}
-	return out
-}
-
-// Addr is the address a listener is bound to; invalid before Start and for unknown names.
-func (g *Gateway) Addr(name string) netip.AddrPort {
-	if l := g.listener(name); l != nil {
-		return l.Addr()
-	}
-	return netip.AddrPort{}
-}
-
-// StopListener closes one listener; its connections stay. KindNotFound: there is none of that name.
-func (g *Gateway) StopListener(ctx context.Context, name string) error {
-	l := g.listener(name)
-	if l == nil {
-		return broker.E(broker.KindNotFound, fmt.Sprintf("stop listener %q", name), nil)
-	}
-	return l.Stop(ctx)
-}
-
-// StartListener opens a listener that StopListener has closed. KindNotFound: there is none of that name.
-func (g *Gateway) StartListener(ctx context.Context, name string) error {
-	l := g.listener(name)
-	if l == nil {
-		return broker.E(broker.KindNotFound, fmt.Sprintf("start listener %q", name), nil)
-	}
-	return l.Start(ctx)
-}
-
-// Reload reads the certificates of all listeners again; new connections use them. A listener whose files are broken keeps the old ones and is named in
-// the error.
-func (g *Gateway) Reload() error {
-	var errs []error
-	for _, l := range g.listeners {
-		errs = append(errs, l.Reload())
-	}
-	return errors.Join(errs...)
 }
 
 func (g *Gateway) listener(name string) *listener {

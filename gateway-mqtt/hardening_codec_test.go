@@ -22,8 +22,8 @@ func (w *world) unharmed(t *testing.T) {
 	}
 }
 
-// refuses sends bytes to a new connection that is not connected and wants the answer, nil for none, and the end.
-func (w *world) refuses(t *testing.T, v packet.Version, b []byte, want packet.ReasonCode) {
+// turnsAway sends bytes to a new connection that is not connected and wants the answer, nil for none, and the end.
+func (w *world) turnsAway(t *testing.T, v packet.Version, b []byte, want packet.ReasonCode) {
 	t.Helper()
 	c := w.dial(t, "tcp", v)
 	c.raw(b)
@@ -72,11 +72,11 @@ func TestHardening01FirstPacket(t *testing.T) {
 	w := start(t)
 	for i := range 16 {
 		if i != int(packet.TypeConnect) {
-			w.refuses(t, packet.V311, []byte{byte(i) << 4, 0xff, 0xff, 0xff, 0x7f}, packet.Success)
+			w.turnsAway(t, packet.V311, []byte{byte(i) << 4, 0xff, 0xff, 0xff, 0x7f}, packet.Success)
 		}
 	}
-	w.refuses(t, packet.V311, []byte("\x10\xff\xff\xff\x7f\x00\x04MQTT\x04\x02\x00\x00"), packet.Success)
-	w.refuses(t, packet.V5, []byte("\x10\xff\xff\xff\x7f\x00\x04MQTT\x05\x02\x00\x00"), packet.PacketTooLarge)
+	w.turnsAway(t, packet.V311, []byte("\x10\xff\xff\xff\x7f\x00\x04MQTT\x04\x02\x00\x00"), packet.Success)
+	w.turnsAway(t, packet.V5, []byte("\x10\xff\xff\xff\x7f\x00\x04MQTT\x05\x02\x00\x00"), packet.PacketTooLarge)
 	const clients, sent = 64, 60 << 10
 	before := heap()
 	unfinished := append([]byte("\x10\xf4\xff\x03\x00\x04MQTT\x05\x02\x00\x00"), bytes.Repeat([]byte{0}, sent)...)
@@ -102,7 +102,7 @@ func TestHardening02RemainingLength(t *testing.T) {
 		versions(t, func(t *testing.T, v packet.Version) {
 			w.breaks(t, v, []byte("\x30"+length+"\x00\x01a\x00"), packet.MalformedPacket)
 		})
-		w.refuses(t, packet.V5, []byte("\x10"+length+"\x00\x04MQTT\x05\x02\x00\x00"), packet.Success)
+		w.turnsAway(t, packet.V5, []byte("\x10"+length+"\x00\x04MQTT\x05\x02\x00\x00"), packet.Success)
 	}
 }
 
@@ -174,8 +174,8 @@ func TestHardening04Lengths(t *testing.T) {
 			w.breaks(t, v, []byte(b), packet.MalformedPacket, packet.ProtocolError)
 		}
 	})
-	w.refuses(t, packet.V5, []byte("\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x09"), packet.MalformedPacket)
-	w.refuses(t, packet.V311, []byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\xff\xff"), packet.Success)
+	w.turnsAway(t, packet.V5, []byte("\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x09"), packet.MalformedPacket)
+	w.turnsAway(t, packet.V311, []byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\xff\xff"), packet.Success)
 }
 
 // Case 5: what no string may hold, wherever a string is; and a BOM, which stays.
@@ -194,16 +194,16 @@ func TestHardening05Text(t *testing.T) {
 				name = "\x00\x06MQIsdp"
 			}
 			head := func(flags string) string { return name + string([]byte{byte(v)}) + flags + "\x00\x00" + props }
-			w.refuses(t, v, frame(0x10, head("\x02")+s), answer)
-			w.refuses(t, v, frame(0x10, head("\x82")+field("id")+s), answer)
-			w.refuses(t, v, frame(0x10, head("\x06")+field("id")+props+s+field("x")), answer)
+			w.turnsAway(t, v, frame(0x10, head("\x02")+s), answer)
+			w.turnsAway(t, v, frame(0x10, head("\x82")+field("id")+s), answer)
+			w.turnsAway(t, v, frame(0x10, head("\x06")+field("id")+props+s+field("x")), answer)
 			w.breaks(t, v, frame(0x30, s+props), packet.MalformedPacket)
 			w.breaks(t, v, frame(0x82, "\x00\x01"+props+s+"\x00"), packet.MalformedPacket)
 			w.breaks(t, v, frame(0xa2, "\x00\x01"+props+s), packet.MalformedPacket)
 			if v == packet.V5 {
 				user := "\x26" + field("k") + s
 				w.breaks(t, v, frame(0x30, field("a")+string([]byte{byte(len(user))})+user), packet.MalformedPacket)
-				w.refuses(t, v, frame(0x10, name+"\x05\x02\x00\x00"+string([]byte{byte(len(user))})+user+field("id")), answer)
+				w.turnsAway(t, v, frame(0x10, name+"\x05\x02\x00\x00"+string([]byte{byte(len(user))})+user+field("id")), answer)
 			}
 		})
 	}
@@ -242,7 +242,7 @@ func TestHardening06Flags(t *testing.T) {
 			w.breaks(t, v, []byte{0xf0, 0})
 		}
 	})
-	w.refuses(t, packet.V311, []byte("\x11\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"), packet.Success)
+	w.turnsAway(t, packet.V311, []byte("\x11\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00"), packet.Success)
 }
 
 // Case 7: packets that only a server sends, before and after CONNECT.
@@ -252,12 +252,12 @@ func TestHardening07PacketsOfServers(t *testing.T) {
 	t.Cleanup(func() { w.unharmed(t) })
 	for _, b := range []string{"\x20\x02\x00\x00", "\x20\x03\x00\x00\x00", "\x90\x03\x00\x01\x00", "\x90\x04\x00\x01\x00\x00", "\xb0\x02\x00\x01", "\xb0\x04\x00\x01\x00\x00", "\xd0\x00"} {
 		versions(t, func(t *testing.T, v packet.Version) {
-			w.refuses(t, v, []byte(b), packet.Success)
+			w.turnsAway(t, v, []byte(b), packet.Success)
 			w.breaks(t, v, []byte(b), packet.ProtocolError, packet.MalformedPacket)
 		})
 	}
 	for _, b := range []string{"\x40\x02\x00\x01", "\x50\x02\x00\x01", "\x62\x02\x00\x01", "\x70\x02\x00\x01", "\xc0\x00", "\xe0\x00", "\x30\x04\x00\x01ab"} {
-		w.refuses(t, packet.V311, []byte(b), packet.Success)
+		w.turnsAway(t, packet.V311, []byte(b), packet.Success)
 	}
 }
 
@@ -293,7 +293,7 @@ func TestHardening08Protocols(t *testing.T) {
 			t.Errorf("%s %d is answered with %x", tt.name, tt.level, head)
 		}
 	}
-	w.refuses(t, packet.V311, hello("MQTX", 4), packet.Success)
+	w.turnsAway(t, packet.V311, hello("MQTX", 4), packet.Success)
 	for level, name := range map[byte]string{0x83: "MQIsdp", 0x84: "MQTT"} {
 		c := w.dial(t, "tcp", packet.Version(level&0x7f))
 		c.raw(hello(name, level))

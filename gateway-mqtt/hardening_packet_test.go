@@ -24,11 +24,11 @@ func TestHardening09Properties(t *testing.T) {
 		w.breaks(t, packet.V5, publish(twice+twice), packet.ProtocolError)
 	}
 	for _, twice := range []string{"\x11\x00\x00\x00\x01", "\x21\x00\x01", "\x27\x00\x00\xff\xff", "\x22\x00\x01", "\x19\x01", "\x17\x01", "\x15\x00\x01x"} {
-		w.refuses(t, packet.V5, connect(twice+twice), packet.ProtocolError)
+		w.turnsAway(t, packet.V5, connect(twice+twice), packet.ProtocolError)
 	}
 	for _, other := range []string{"\x11\x00\x00\x00\x01", "\x24\x01", "\x1f\x00\x01x", "\x12\x00\x01x", "\x00\x00", "\x7f\x00", "\x80\x01"} {
 		w.breaks(t, packet.V5, publish(other), packet.MalformedPacket, packet.ProtocolError)
-		w.refuses(t, packet.V5, connect("\x0b\x01"), packet.MalformedPacket)
+		w.turnsAway(t, packet.V5, connect("\x0b\x01"), packet.MalformedPacket)
 	}
 	w.breaks(t, packet.V5, []byte("\x30\x05\x00\x01a\x05x"), packet.MalformedPacket)
 	c := w.connect(t, packet.V5, "many")
@@ -199,15 +199,15 @@ func TestHardening12Wills(t *testing.T) {
 		return append([]byte{0x10, byte(len(body))}, body...)
 	}
 	for _, topic := range []string{"", "#", "a/+", "a/#", "+"} {
-		w.refuses(t, packet.V311, hello(packet.V311, 0x06, "", topic), packet.Success)
-		w.refuses(t, packet.V5, hello(packet.V5, 0x06, "", topic), packet.TopicNameInvalid)
+		w.turnsAway(t, packet.V311, hello(packet.V311, 0x06, "", topic), packet.Success)
+		w.turnsAway(t, packet.V5, hello(packet.V5, 0x06, "", topic), packet.TopicNameInvalid)
 	}
 	for _, flags := range []byte{0x1e, 0x0a, 0x12, 0x1a, 0x22, 0x2a, 0x03} {
-		w.refuses(t, packet.V311, hello(packet.V311, flags, "", "a"), packet.Success)
-		w.refuses(t, packet.V5, hello(packet.V5, flags, "", "a"), packet.MalformedPacket)
+		w.turnsAway(t, packet.V311, hello(packet.V311, flags, "", "a"), packet.Success)
+		w.turnsAway(t, packet.V5, hello(packet.V5, flags, "", "a"), packet.MalformedPacket)
 	}
 	for _, props := range []string{"\x23\x00\x01", "\x11\x00\x00\x00\x01", "\x0b\x01", "\x18\x00\x00", "\x01\x02"} {
-		w.refuses(t, packet.V5, hello(packet.V5, 0x06, props, "a"), reasonOfWill(props))
+		w.turnsAway(t, packet.V5, hello(packet.V5, 0x06, props, "a"), reasonOfWill(props))
 	}
 	watcher := w.connect(t, packet.V5, "watcher")
 	watcher.subscribe(0, "$SYS/will", "$CONTROL/will", "long/will", "expired/will")

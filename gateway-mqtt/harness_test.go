@@ -55,6 +55,8 @@ type setup struct {
 	cfg     gatewaymqtt.Config
 	session session.Config
 	deps    gatewaymqtt.Deps
+
+	maxConnections int // 0: no limit
 }
 
 // open adds listeners, each named like its kind.
@@ -98,9 +100,12 @@ func start(t *testing.T, options ...func(*setup)) *world {
 	w.cfg.Listeners = maps.Clone(s.cfg.Listeners)
 	w.auth = &auth{Auth: w.backend.Auth, refused: map[string]broker.Kind{}, offers: map[string]broker.Credentials{}}
 	w.edge = w.backend.Edge(t, func(c *edge.Config, d *edge.Deps) {
-		*c = s.cfg.Edge(s.session, 0)
+		*c = s.cfg.Edge(s.session, s.maxConnections)
 		d.Auth = w.auth
 		d.Listeners = func() []broker.ListenerInfo { return w.gw.Listeners() }
+		d.ControlListener = func(ctx context.Context, name string, do broker.ListenerAction) error {
+			return w.gw.ControlListener(ctx, name, do)
+		}
 	})
 	s.deps.Edge, s.deps.Registerer = w.edge, w.metrics
 	s.deps.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -3,8 +3,10 @@ package gatewaymqtt
 import (
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"github.com/pando-mq/pando/gateway-mqtt/packet"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/transport"
@@ -18,6 +20,9 @@ type listener struct {
 	cfg     ListenerConfig
 	rules   []accessRule
 	trusted []netip.Prefix
+	fresh   packet.Limits // before CONNECT
+	limits  packet.Limits // after it
+	halted  atomic.Bool   // an operator stopped it
 }
 
 // Reasons of this gateway; transport counts connections by them.
@@ -28,6 +33,7 @@ const (
 	reasonPublish   transport.Reason = "publish_failed"
 	reasonFilter    transport.Reason = "filter_invalid"
 	reasonRelease   transport.Reason = "release_failed"
+	reasonAuth      transport.Reason = "authentication_failed"
 	reasonOutput    transport.Reason = "answer_too_large"
 )
 
@@ -40,7 +46,16 @@ func newListener(g *Gateway, name string, cfg ListenerConfig, cert Certificate) 
 	if l.trusted, err = parsePrefixes(cfg.TrustedProxies); err != nil {
 		return nil, err
 	}
-	deps := transport.Deps{Log: g.log, Accept: l.accept}
+	l.limits = packet.Limits{MaxPacketSize: int(g.cfg.MaxPacketSize), MaxUserProperties: g.cfg.MaxUserProperties, MaxFilters: g.cfg.MaxSubscribeFilters}
+	if own := cfg.Limits.MaxPacketSize; own > 0 {
+		l.limits.MaxPacketSize = int(own)
+	}
+	l.fresh = l.limits
+	l.fresh.MaxPacketSize = min(l.fresh.MaxPacketSize, preConnect)
+	deps := transport.Deps{
+		Log: g.log, Accept: l.accept, Admit: l.admit, Budget: g.budget,
+		Trusted: func(a netip.Addr) bool { return within(l.trusted, a) },
+	}
 	if g.status != nil && cfg.web() {
 		deps.HTTP = map[string]transport.HTTPFunc{"/status": g.answerStatus, "/mqtt/status": g.answerStatus}
 	}
@@ -57,6 +72,14 @@ func (g *Gateway) answerStatus(*http.Request) (status int, contentType string, b
 	return http.StatusOK, "text/plain", []byte(text)
 }
 
+// admit applies the access rules before the handshakes. Whom a trusted proxy names in HTTP headers is not known yet; accept does it then.
+func (l *listener) admit(client netip.Addr) error {
+	if l.forwards(client) || admitted(l.rules, client) {
+		return nil
+	}
+	return reasonAccess
+}
+
 // accept makes the state machine of a connection whose handshakes are done.
 func (l *listener) accept(tc transport.Conn) transport.Handler {
 	info := tc.Info()
@@ -70,10 +93,9 @@ func (l *listener) accept(tc transport.Conn) transport.Handler {
 		tc.Close(transport.ErrShutdown)
 		return nil
 	}
-	if l.cfg.RateLimit > 0 {
-		c.bucket = newBucket(float64(l.cfg.RateLimit), float64(l.cfg.RateBurst), time.Now())
-	}
-	tc.SetDeadline(time.Now().Add(l.gw.cfg.IdleTimeout))
+	now := time.Now()
+	c.pace.size, c.pace.messages = bucketOf(l.cfg.RateLimit, now), bucketOf(l.cfg.MessageRate, now)
+	tc.SetDeadline(now.Add(l.gw.cfg.IdleTimeout))
 	return c
 }
 
@@ -101,7 +123,10 @@ func (l *listener) explain() {
 	say := func(key, why string) {
 		l.gw.log.Warn("a key of a listener has no effect", log.KeyListener, l.name, log.KeyConfigKey, "mqtt.listeners."+l.name+"."+key, log.KeyReason, why)
 	}
-	if l.cfg.PeerCertUsername != "" && !l.cfg.verifies() {
+	if l.cfg.ProxyProtocol && len(l.trusted) == 0 {
+		say("proxy_protocol", "no proxy is trusted, see trusted_proxies: nobody gets in")
+	}
+	if l.cfg.PeerCertUsername != "" && !l.cfg.verifies() && !l.cfg.ProxyProtocol {
 		say("peer_cert_as_username", "clients of this listener show no certificate; use kind ssl or wss with tls.verify: verify_peer")
 	}
 	if l.cfg.ProxyAddressHeader != "" && len(l.trusted) == 0 {

@@ -25,6 +25,7 @@ import (
 	gatewaymqtt "github.com/pando-mq/pando/gateway-mqtt"
 	"github.com/pando-mq/pando/gateway-mqtt/packet"
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/config"
 )
 
 // TestKinds: the same flow over all four kinds of listeners.
@@ -193,7 +194,7 @@ func TestForwardedAddress(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(s *setup) {
-		s.listener("tcp", func(l *gatewaymqttListener) { l.RateLimit, l.RateBurst = 20_000, 2000 })
+		s.listener("tcp", func(l *gatewaymqttListener) { l.RateLimit = config.Limit{Burst: 2000, Rate: 20_000} })
 	})
 	c := w.connect(t, packet.V5, "fast", func(p *packet.Connect) { p.KeepAlive = 1 })
 	began := time.Now()
@@ -259,34 +260,48 @@ func clientCertificate(t *testing.T, dir string) (ca string, pair tls.Certificat
 	return ca, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
+// TestListenersStopAndStart: one listener is stopped, restarted and reloaded; the connections and the others stay, and the process goes on serving.
 func TestListenersStopAndStart(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(s *setup) { s.open("ws") })
 	c := w.connect(t, packet.V311, "stays")
 	addr := w.gw.Addr("tcp")
-	if err := w.gw.StopListener(t.Context(), "tcp"); err != nil {
-		t.Fatal(err)
+	control := func(name string, do broker.ListenerAction) error {
+		return w.edge.ControlListener(t.Context(), name, do)
 	}
-	if w.gw.Serving() {
-		t.Error("serving without one of its listeners")
+	for range 2 { // it may be asked for twice
+		if err := control("tcp", broker.StopListener); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !w.gw.Serving() || w.gw.Listeners()[0].Running {
+		t.Errorf("serving %v, %+v", w.gw.Serving(), w.gw.Listeners()[0])
 	}
 	if nc, err := net.Dial("tcp", addr.String()); err == nil {
 		_ = nc.Close()
 		t.Error("a stopped listener accepts")
 	}
 	c.quiet()
-	if err := w.gw.StartListener(t.Context(), "tcp"); err != nil {
-		t.Fatal(err)
+	for _, do := range []broker.ListenerAction{broker.StartListener, broker.StartListener, broker.RestartListener, broker.ReloadListener} {
+		if err := control("tcp", do); err != nil {
+			t.Fatalf("%s: %v", do, err)
+		}
 	}
 	w.connect(t, packet.V311, "new").quiet()
+	c.quiet()
 	infos := w.gw.Listeners()
 	if len(infos) != 2 || infos[0].Name != "tcp" || infos[0].Protocol != "mqtt:tcp" || !infos[0].Running || infos[0].CurrentClients != 2 || infos[1].Protocol != "mqtt:ws" {
 		t.Errorf("%+v", infos)
 	}
-	for _, err := range []error{w.gw.StopListener(t.Context(), "nope"), w.gw.StartListener(t.Context(), "nope")} {
-		if broker.KindOf(err) != broker.KindNotFound {
-			t.Errorf("unknown listener: %v", err)
+	for do, want := range map[broker.ListenerAction]broker.Kind{
+		broker.StopListener: broker.KindNotFound, broker.StartListener: broker.KindNotFound, broker.RestartListener: broker.KindNotFound, broker.ReloadListener: broker.KindNotFound,
+	} {
+		if err := control("nope", do); broker.KindOf(err) != want {
+			t.Errorf("unknown listener, %s: %v", do, err)
 		}
+	}
+	if err := control("tcp", 0); broker.KindOf(err) != broker.KindInvalid {
+		t.Errorf("unknown action: %v", err)
 	}
 }
 
@@ -321,7 +336,7 @@ func TestReload(t *testing.T) {
 	if err := os.Remove(own); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.gw.Reload(); err == nil || !strings.Contains(err.Error(), "ssl") {
+	if err := w.gw.ControlListener(t.Context(), "", broker.ReloadListener); broker.KindOf(err) != broker.KindInvalid || !strings.Contains(err.Error(), "ssl") {
 		t.Errorf("reload without the file: %v", err)
 	}
 	c := w.dial(t, "ssl", packet.V311)

@@ -19,7 +19,7 @@ type metrics struct {
 	malformed  *prometheus.CounterVec // by reason code
 	disconnect *prometheus.CounterVec // by reason code, those sent
 
-	current, accepted, shutdowns *prometheus.Desc
+	current, accepted, failed, shutdowns *prometheus.Desc
 }
 
 func newMetrics(g *Gateway, reg prometheus.Registerer) (*metrics, error) {
@@ -36,6 +36,7 @@ func newMetrics(g *Gateway, reg prometheus.Registerer) (*metrics, error) {
 		disconnect: byCode("disconnects_sent_total", "Connections that the server ended after CONNACK, by reason code of MQTT 5.0."),
 		current:    byListener("listener_connections", "Connections, those in a handshake included."),
 		accepted:   byListener("listener_accepted_total", "Connections accepted, refused ones included."),
+		failed:     byListener("listener_accept_errors_total", "Times that accepting failed, as without a free file descriptor."),
 		shutdowns:  byListener("listener_shutdowns_total", "Connections that ended, by reason.", "reason"),
 	}
 	if reg == nil {
@@ -58,6 +59,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.disconnect.Describe(ch)
 	ch <- m.current
 	ch <- m.accepted
+	ch <- m.failed
 	ch <- m.shutdowns
 }
 
@@ -69,6 +71,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range m.gw.listeners {
 		ch <- prometheus.MustNewConstMetric(m.current, prometheus.GaugeValue, float64(l.Count()), l.name)
 		ch <- prometheus.MustNewConstMetric(m.accepted, prometheus.CounterValue, float64(l.Accepted()), l.name)
+		ch <- prometheus.MustNewConstMetric(m.failed, prometheus.CounterValue, float64(l.AcceptErrors()), l.name)
 		for reason, n := range l.Shutdowns() {
 			ch <- prometheus.MustNewConstMetric(m.shutdowns, prometheus.CounterValue, float64(n), l.name, string(reason))
 		}

@@ -3,6 +3,7 @@ package gatewaymqtt
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -42,6 +43,24 @@ func (c *Config) MoveListeners(move func(addr *string) error) error {
 			errs = append(errs, fmt.Errorf("mqtt.listeners.%s.bind: %w", name, err))
 		}
 		c.Listeners[name] = l
+	}
+	return errors.Join(errs...)
+}
+
+// CheckFiles reads the certificates that the listeners name, as Start would.
+func (c *Config) CheckFiles() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
+		l := c.Listeners[name]
+		if l.Disabled || !l.secure() || l.TLS.CertFile == "" {
+			continue
+		}
+		_, err := transport.New(l.transport(name, c, Certificate{}), transport.Deps{
+			Log: slog.New(slog.DiscardHandler), Accept: func(transport.Conn) transport.Handler { return nil },
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("mqtt.listeners.%s.tls: %w", name, err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -15,6 +15,9 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 	if err := packet.DecodePublish(h, body, c.version, limits, &p); err != nil {
 		return err
 	}
+	if err := c.ln.cfg.Limits.refusePublish(&p); err != nil {
+		return err
+	}
 	topic, err := c.topicOf(&p)
 	if err != nil {
 		return err

@@ -1,28 +1,66 @@
 package gatewaymqtt
 
-import "time"
+import (
+	"time"
 
-// bucket is a token bucket in bytes: it holds size at most and gains rate per second. It may be overdrawn, by what one read took.
-type bucket struct {
-	rate, size float64
-	tokens     float64
-	at         time.Time
+	"github.com/pando-mq/pando/gateway-mqtt/packet"
+	"github.com/pando-mq/pando/services/config"
+	"github.com/pando-mq/pando/services/transport"
+)
+
+// pace holds a client back that sends more than its listener takes: reading stops until the buckets are filled again. Used on the connection's executor.
+type pace struct {
+	size     *transport.Bucket // of bytes; nil without rate_limit
+	messages *transport.Bucket // of PUBLISHes; nil without message_rate
+	until    time.Time         // end of the hold in force
+	timer    *time.Timer       // ends it
 }
 
-// newBucket is full at first. A size of 0 stands for one second of rate.
-func newBucket(rate, size float64, now time.Time) *bucket {
-	if size == 0 {
-		size = rate
+// bucketOf is a full bucket; nil for a limit of 0.
+func bucketOf(l config.Limit, now time.Time) *transport.Bucket {
+	if l.Rate == 0 {
+		return nil
 	}
-	return &bucket{rate: rate, size: size, tokens: size, at: now}
+	rate, burst := l.Set()
+	return transport.NewBucket(rate, burst, now)
 }
 
-// take takes n bytes and says how long to take no more; 0 while there are tokens left.
-func (b *bucket) take(n int, now time.Time) time.Duration {
-	b.tokens = min(b.size, b.tokens+now.Sub(b.at).Seconds()*b.rate) - float64(n)
-	b.at = now
-	if b.tokens >= 0 {
-		return 0
+// bytes accounts for n bytes that were consumed.
+func (p *pace) bytes(c *conn, n int) {
+	if p.size != nil && c.state != closing {
+		now := time.Now()
+		p.wait(c, now, p.size.Take(n, now))
 	}
-	return time.Duration(-b.tokens / b.rate * float64(time.Second))
+}
+
+// packet accounts for a packet.
+func (p *pace) packet(c *conn, t packet.Type) {
+	if p.messages != nil && t == packet.TypePublish && c.state != closing {
+		now := time.Now()
+		p.wait(c, now, p.messages.Take(1, now))
+	}
+}
+
+// wait holds the client for d, or until the hold in force ends if that is later.
+func (p *pace) wait(c *conn, now time.Time, d time.Duration) {
+	end := now.Add(d)
+	if d <= 0 || end.Before(p.until) {
+		return
+	}
+	p.until = end
+	c.hold(holdRate)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, func() { c.tc.Post(func() { p.over(c) }) })
+		return
+	}
+	p.timer.Reset(d)
+}
+
+// over ends the hold, unless a longer one began when its timer had fired already.
+func (p *pace) over(c *conn) {
+	if left := time.Until(p.until); left > 0 {
+		p.timer.Reset(left)
+		return
+	}
+	c.resume(holdRate)
 }

@@ -67,6 +67,14 @@ func kickCode(k edge.KickCode) packet.ReasonCode {
 	return packet.UnspecifiedError
 }
 
+// elsewhere is the code for what another server could do instead: with server_reference it says so (§4.11).
+func (g *Gateway) elsewhere(code packet.ReasonCode) packet.ReasonCode {
+	if g.cfg.ServerReference != "" {
+		return packet.UseAnotherServer
+	}
+	return code
+}
+
 // connackFor is a DISCONNECT reason as a CONNACK can say it: a connection may have to end before CONNACK was sent.
 func connackFor(r packet.ReasonCode) packet.ReasonCode {
 	switch {

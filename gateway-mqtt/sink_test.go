@@ -40,7 +40,7 @@ func delivering(tb testing.TB, v packet.Version) *conn {
 	if g.metrics, err = newMetrics(g, prometheus.NewRegistry()); err != nil {
 		tb.Fatal(err)
 	}
-	c := &conn{gw: g, tc: new(sink), state: open, version: v}
+	c := &conn{gw: g, ln: &listener{gw: g}, tc: new(sink), state: open, version: v}
 	if v == packet.V5 {
 		c.five = &five{outMax: 16}
 	}
@@ -53,7 +53,7 @@ func TestLargeConnectIsAnsweredInItsVersion(t *testing.T) {
 	t.Parallel()
 	input := []byte("\x10\x80\x80\x04\x00\x04MQTT\x05\x02\x00\x00")
 	c := delivering(t, 0)
-	c.state, c.gw.fresh.MaxPacketSize = fresh, preConnect
+	c.state, c.ln.fresh.MaxPacketSize = fresh, preConnect
 	const head = 4 + connectHead
 	for n := range head {
 		if used, err := c.Data(input[:n]); used != 0 || err != nil || c.state != fresh {

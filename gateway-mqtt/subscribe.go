@@ -23,8 +23,7 @@ func (c *conn) subscribe(p *packet.Subscribe) error {
 			c.asBridge(&subs[i])
 		}
 	}
-	id := p.ID
-	c.link.Subscribe(subs, func(rs []edge.SubscribeResult) { c.subscribed(id, rs) })
+	c.subscribeAllowed(p.ID, subs)
 	return nil
 }
 
@@ -53,6 +52,9 @@ func (c *conn) subscribed(id uint16, rs []edge.SubscribeResult) {
 
 // subackCode is the table's code, which must be a failure: in SUBACK the others mean a QoS.
 func subackCode(err error) packet.ReasonCode {
+	if n, ok := err.(*notGranted); ok {
+		return n.code
+	}
 	if code := codesOf(broker.KindOf(err)).suback; code.Failed() {
 		return code
 	}

@@ -37,7 +37,7 @@ type Deps struct {
 	GRPC       string                           // address of the gRPC port, port offset included; "" opens none (all-in-one)
 	TLS        *tls.Config                      // of the gRPC port; nil: plaintext
 	Status     func() (text string, serve bool) // the text of /status, and whether listeners serve (200) or not (503)
-	Announce   func(string)                     // takes the lines an operator must see once: the generated password; nil: the log has where to look, not the password
+	Announce   func(string)                     // shows an operator the generated password, once; nil: nobody watches, it waits in a file and the log names that
 
 	Log        *slog.Logger
 	Registerer Registerer // nil: no metrics
@@ -147,9 +147,13 @@ func (s *Server) administrators() (*account.Book, error) {
 	}
 	if s.deps.Announce != nil {
 		s.deps.Announce(fmt.Sprintf("REST API: administrator %q, password %s (shown only this once; its hash is in %s)", made.Name, made.Password, made.File))
-	} else {
-		s.deps.Log.Warn("an administrator was made and nobody takes its password: set mgmt.administrators", log.KeyUsername, made.Name, log.KeyFile, made.File)
+		return book, nil
 	}
+	file, err := made.Keep()
+	if err != nil {
+		return nil, err
+	}
+	s.deps.Log.Warn("an administrator of the REST API was made: read its password in the file, then remove that", log.KeyUsername, made.Name, log.KeyFile, file)
 	return book, nil
 }
 

@@ -3,6 +3,7 @@ package mgmtapi_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -108,6 +109,35 @@ func TestFirstStartAnnouncesAPassword(t *testing.T) {
 		t.Errorf("announced again: %q", said)
 	} else if status, _ := get(t, again, "/api/v2/management/nodes", "admin", password); status != 200 {
 		t.Errorf("after a restart: %d", status)
+	}
+}
+
+// A process that nobody watches leaves the password in a file of its own, and never in its log.
+func TestFirstStartOfADaemonKeepsThePasswordInAFile(t *testing.T) {
+	t.Parallel()
+	d := deps(t)
+	var said strings.Builder
+	d.Announce, d.Log = nil, slog.New(slog.NewTextHandler(&said, nil))
+	s := start(t, local(), d)
+	file := filepath.Join(d.DataDir, "mgmt-admin.password")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	password, err := account.TakePassword(d.DataDir)
+	if err != nil || password == "" {
+		t.Fatalf("%q, %v", password, err)
+	}
+	if status, _ := get(t, s, "/api/v2/management/nodes", "admin", password); status != 200 {
+		t.Errorf("the kept password: %d", status)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := said.String(); strings.Contains(text, password) || !strings.Contains(text, file) {
+		t.Errorf("the log: %s", text)
+	}
+	if again, err := account.TakePassword(d.DataDir); again != "" || err != nil {
+		t.Errorf("taken twice: %q, %v", again, err)
 	}
 }
 

@@ -54,7 +54,7 @@ func (p *partition) listExact(tenant string, add func(filter, group string, to d
 	defer p.mu.Unlock()
 	for k, list := range p.exact.routes {
 		for _, e := range list {
-			if k.tenant == tenant && e.members > 0 {
+			if k.tenant == tenant && e.carries() {
 				add(k.filter, "", e.to)
 			}
 		}
@@ -102,12 +102,7 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	for _, p := range r.owned() {
 		p.mu.Lock()
 		for _, list := range p.exact.routes {
-			n := int64(0)
-			for _, e := range list {
-				if e.members > 0 {
-					n++
-				}
-			}
+			n := carriers(list)
 			exact += n
 			topics += min(n, 1)
 		}
@@ -116,6 +111,7 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	filters, values := r.wild.count()
 	return map[string]int64{
 		"routes/count": exact + values, "topics/count": topics + filters, "retained/count": r.retained.count.Load(),
+		"delayed/count": r.retained.later.Load(), "delayed/bytes": r.retained.bytes.Load(),
 		"routes/wildcard": values, "topics/wildcard": filters, // every router has these: count them once
 		"pending/bytes": r.pending.Load(),
 	}, nil

@@ -296,7 +296,13 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 			retry = true // N6: an answer of an older partition epoch
 			break
 		}
-		d.refused(&d.queue[i], a)
+		if x := &d.queue[i]; a.Result == broker.Full {
+			if x.q != nil {
+				x.q.refused = true
+			}
+		} else {
+			d.refused(x, a)
+		}
 		d.answer(&d.queue[i], false, flush)
 	}
 	d.trim()
@@ -323,7 +329,7 @@ func (d *sink) answer(x *delivery, matched bool, flush map[*publishStream]struct
 		return
 	}
 	x.q.await--
-	x.q.matched = x.q.matched || matched && d.to.kind == toSession
+	x.q.matched = x.q.matched || matched && (d.to.kind == toSession || isDelayed(x.d.Msg))
 	if x.q.await == 0 {
 		flush[x.q.s] = struct{}{}
 	}

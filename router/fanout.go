@@ -3,6 +3,7 @@ package router
 import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // target collects what one destination gets of one message.
@@ -67,16 +68,21 @@ func (p *partition) forward(pub *broker.Publish, q *pending, list targets, touch
 	p.r.metrics.forwarded.Add(float64(len(list)))
 }
 
-// match finds the destinations of one message: every origin with a matching ordinary route, one per shared group, and the retained partition. Called with the lock held.
+// match finds the destinations of one message: every origin with a matching ordinary route, one per shared group, and the retained partition.
+// A delayed message goes to the retained partition of its target alone. Called with the lock held.
 func (p *partition) match(pub *broker.Publish) targets {
 	m := pub.Msg
 	var list targets
+	if delay, rest := topic.SplitDelayed(m.Topic); delay != "" {
+		list.at(destination{toRetained, uint64(cluster.Partition(m.Tenant, rest, p.r.count(cluster.RetainedSpace)))})
+		return list
+	}
 	if pub.Share != nil {
 		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), &list)
 		return list
 	}
 	for _, e := range p.exact.routes[routeKey{m.Tenant, m.Topic}] {
-		if e.members > 0 {
+		if e.carries() {
 			list.at(e.to).plain = true
 		}
 	}

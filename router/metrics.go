@@ -6,8 +6,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type Registerer = prometheus.Registerer
 
 type metrics struct {
-	received, forwarded, refused, unwanted, duplicates, expired prometheus.Counter
-	dropped                                                     *prometheus.CounterVec
+	received, forwarded, refused, unwanted, duplicates, expired, fired prometheus.Counter
+	dropped                                                            *prometheus.CounterVec
 }
 
 func newMetrics(reg Registerer) *metrics {
@@ -21,12 +21,13 @@ func newMetrics(reg Registerer) *metrics {
 		unwanted:   counter("deliveries_unwanted_total", "Deliveries that nobody at the destination wanted any more."),
 		duplicates: counter("retained_duplicates_total", "Retained deliveries at or below the cursor of their source."),
 		expired:    counter("retained_expired_total", "Retained messages removed because their time had come."),
+		fired:      counter("delayed_published_total", "Delayed messages whose time had come."),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "pando", Subsystem: "router", Name: "messages_dropped_total", Help: "Messages not forwarded or not retained, by reason.",
 		}, []string{"reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.received, m.forwarded, m.refused, m.unwanted, m.duplicates, m.expired, m.dropped)
+		reg.MustRegister(m.received, m.forwarded, m.refused, m.unwanted, m.duplicates, m.expired, m.fired, m.dropped)
 	}
 	return m
 }

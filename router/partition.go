@@ -21,13 +21,15 @@ type partition struct {
 	topic int
 	claim cluster.Claim
 
-	mu      sync.Mutex
-	state   state
-	exact   *exactRoutes
-	streams map[broker.Source]*publishStream
-	dests   map[destination]*sink
-	waiting []waitingBatch // publishes that came while syncing, in order
-	waits   int64          // their bytes
+	mu       sync.Mutex
+	state    state
+	exact    *exactRoutes
+	streams  map[broker.Source]*publishStream
+	dests    map[destination]*sink
+	reserved map[routeKey]reservation // exclusive topics that were claimed
+	turns    map[originKey]uint64     // of shared groups, for round_robin
+	waiting  []waitingBatch           // publishes that came while syncing, in order
+	waits    int64                    // their bytes
 }
 
 type waitingBatch struct {
@@ -38,7 +40,7 @@ type waitingBatch struct {
 func newPartition(r *Router, c cluster.Claim) *partition {
 	return &partition{
 		r: r, topic: c.Partition, claim: c, exact: newExactRoutes(),
-		streams: map[broker.Source]*publishStream{}, dests: map[destination]*sink{},
+		streams: map[broker.Source]*publishStream{}, dests: map[destination]*sink{}, reserved: map[routeKey]reservation{}, turns: map[originKey]uint64{},
 	}
 }
 

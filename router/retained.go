@@ -21,6 +21,8 @@ type retainedStore struct {
 	r     *Router
 	cfg   RetainedConfig
 	count atomic.Int64 // messages in the partitions held here
+	later atomic.Int64 // delayed messages there
+	bytes atomic.Int64 // of delayed messages
 
 	mu         sync.Mutex
 	partitions map[int]*retainedPartition
@@ -72,14 +74,16 @@ func (s *retainedStore) list() []*retainedPartition {
 
 // full reports whether a new topic exceeds the limit: this router's share of it is that of the partitions it holds.
 func (s *retainedStore) full() bool {
-	if s.cfg.MaxMessages == 0 {
-		return false
-	}
+	return s.cfg.MaxMessages != 0 && s.count.Load() >= s.share(int64(s.cfg.MaxMessages))
+}
+
+// share is this router's part of a limit of all partitions: that of the partitions it holds.
+func (s *retainedStore) share(limit int64) int64 {
 	s.mu.Lock()
-	held := len(s.partitions)
+	held := int64(len(s.partitions))
 	s.mu.Unlock()
-	total := s.r.count(cluster.RetainedSpace)
-	return s.count.Load() >= int64((s.cfg.MaxMessages*held+total-1)/total)
+	total := int64(s.r.count(cluster.RetainedSpace))
+	return limit/total*held + (limit%total*held+total-1)/total
 }
 
 // sweep removes expired messages and forgotten cursors until the router stops.
@@ -105,13 +109,17 @@ type retainedPartition struct {
 
 	mu      sync.Mutex
 	state   *retainedState
-	log     journal.Log // nil with storage ram
-	newest  uint64      // number of the newest event appended
-	durable uint64      // number of the newest durable event
+	log     journal.Log
+	box     *box   // sends the outbox; nil while the log is not open
+	newest  uint64 // number of the newest event appended
+	durable uint64 // number of the newest durable event
 	waiting []waitingAck
 	streams map[*retainStream]struct{}
 	gone    map[uint64]time.Time // gateway incarnation -> when its key was first missed
 	closed  bool
+
+	wake     chan struct{} // holds one token: look again
+	streamNo atomic.Uint64 // of the publish streams of the outbox
 }
 
 // waitingAck is an answer that waits for an event (rule N5: a duplicate waits for the event that moved the cursor, or a later one).
@@ -122,44 +130,34 @@ type waitingAck struct {
 }
 
 func newRetainedPartition(s *retainedStore, c cluster.Claim) *retainedPartition {
-	return &retainedPartition{s: s, claim: c, streams: map[*retainStream]struct{}{}, gone: map[uint64]time.Time{}}
+	p := &retainedPartition{s: s, claim: c, streams: map[*retainStream]struct{}{}, gone: map[uint64]time.Time{}, wake: make(chan struct{}, 1)}
+	p.streamNo.Store(c.Epoch << 24) // room for 16 million openings in this epoch
+	return p
 }
 
-// open replays the log.
+// open replays the log, and has what the outbox holds sent.
 func (p *retainedPartition) open(ctx context.Context) error {
-	st := newRetainedState()
-	var log journal.Log
-	if p.s.cfg.Storage != "ram" {
-		var err error
-		owner := journal.Owner{Epoch: p.claim.Epoch, Valid: p.claim.Valid}
-		if log, err = p.s.r.deps.Journal.Open(ctx, logName(p.claim.Partition), owner, st); err != nil {
-			return err
-		}
+	st := newRetainedState(p.s.r.count(cluster.TopicSpace))
+	owner := journal.Owner{Epoch: p.claim.Epoch, Valid: p.claim.Valid}
+	log, err := p.s.r.deps.Journal.Open(ctx, logName(p.claim.Partition), owner, st)
+	if err != nil {
+		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state, p.log, p.newest, p.durable = st, log, 0, 0
+	p.box = p.newBox(st.delayed.unsent())
 	p.s.count.Add(int64(st.len()))
+	p.s.delayed(&st.delayed, 1)
 	return nil
 }
 
-// run opens the log again when it ended by itself and the partition is still claimed.
+// run works until the partition is given up, and opens the log again when it ended by itself.
 func (p *retainedPartition) run() {
 	for {
-		p.mu.Lock()
-		log := p.log
-		p.mu.Unlock()
-		if log == nil {
+		if !p.work() {
 			return
 		}
-		select {
-		case <-p.s.r.ctx.Done():
-			return
-		case <-p.claim.Lost:
-			return
-		case <-log.Lost():
-		}
-		p.fail(broker.E(broker.KindUnavailable, "retained log ended", log.Err()))
 		for pause := retryFloor; ; pause = min(2*pause, retryCeiling) {
 			select {
 			case <-p.s.r.ctx.Done():
@@ -179,17 +177,55 @@ func (p *retainedPartition) run() {
 	}
 }
 
+// work publishes what is due, in its time, until the log ends by itself (true) or the partition is given up.
+func (p *retainedPartition) work() (again bool) {
+	p.mu.Lock()
+	log := p.log
+	p.mu.Unlock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(p.step())
+		if p.over() {
+			return false
+		}
+		select {
+		case <-p.s.r.ctx.Done():
+			return false
+		case <-p.claim.Lost:
+			return false
+		case <-log.Lost():
+			p.fail(broker.E(broker.KindUnavailable, "retained log ended", log.Err()))
+			return true
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+func (p *retainedPartition) over() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // fail ends all streams and drops the state; their routers send again.
 func (p *retainedPartition) fail(err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for s := range p.streams {
 		s.end(err)
 	}
 	p.waiting = nil
 	if p.state != nil {
 		p.s.count.Add(-int64(p.state.len()))
+		p.s.delayed(&p.state.delayed, -1)
 		p.state = nil
+	}
+	box := p.box
+	p.box = nil
+	p.mu.Unlock()
+	if box != nil {
+		box.pub.Close()
 	}
 }
 
@@ -198,10 +234,8 @@ func (p *retainedPartition) close(ctx context.Context) {
 	p.closed = true
 	log := p.log
 	p.mu.Unlock()
+	p.nudge()
 	p.fail(broker.E(broker.KindNotOwner, "retained partition released", nil))
-	if log == nil {
-		return
-	}
 	if err := log.Close(ctx); err != nil && !errors.Is(err, journal.ErrFenced) {
 		p.s.r.deps.Log.Warn("close retained log", slog.Int("partition", p.claim.Partition), slog.Any("error", err))
 	}

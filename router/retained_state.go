@@ -18,9 +18,13 @@ func logName(partition int) string { return "RT_" + strconv.Itoa(partition) }
 
 // retainedState is what the log of a retained partition rebuilds: it implements journal.Machine.
 //
-//	event    = version 1 | op | source | uvarint seq | uvarint topic epoch | put: message, delete: tenant, topic
-//	snapshot = version 1 | uvarint n, n x (source, seq) | uvarint n, n x (topic partition, epoch) | message ...
+//	event    = version 1 | put, delete, delay | source | uvarint seq | uvarint topic epoch | put: message; delete: tenant, topic; delay: due, message
+//	         | version 1 | fire | varint time | uvarint n
+//	         | version 1 | sent | uvarint topic partition | uvarint seq
+//	snapshot = version 2 | uvarint n, n x (source, seq) | uvarint n, n x (topic partition, epoch) | delayed (see delayed_state.go) | message ...
+//	           version 1 is the same without the delayed
 //	source   = kind | uvarint incarnation | uvarint partition | uvarint topic partition
+//	due      = varint Unix milliseconds
 type retainedState struct {
 	tenants map[string]*topic.Retained[*broker.Message]
 	cursors map[broker.Source]uint64
@@ -28,18 +32,24 @@ type retainedState struct {
 	dollars map[string]map[string]struct{} // tenant -> first levels that begin with $: "#" does not find them
 	due     expiryHeap
 	n       int
+	delayed delayed
 }
 
 const (
-	stateVersion = 1
-	opPut        = 1
-	opDelete     = 2
+	stateVersion    = 1 // of events
+	snapshotVersion = 2
+	opPut           = 1
+	opDelete        = 2
+	opDelay         = 3
+	opFire          = 4
+	opSent          = 5
 )
 
-func newRetainedState() *retainedState {
+// newRetainedState makes an empty state; topics is the number of topic partitions, which are what an outbox has a queue for.
+func newRetainedState(topics int) *retainedState {
 	return &retainedState{
 		tenants: map[string]*topic.Retained[*broker.Message]{}, cursors: map[broker.Source]uint64{}, epochs: map[int]uint64{},
-		dollars: map[string]map[string]struct{}{},
+		dollars: map[string]map[string]struct{}{}, delayed: newDelayed(topics),
 	}
 }
 
@@ -127,13 +137,17 @@ func appendEvent(dst []byte, d *broker.Delivery, epoch uint64) []byte {
 	if len(d.Msg.Payload) == 0 {
 		op = opDelete
 	}
-	dst = appendSource(append(dst, stateVersion, op), d.Source)
-	dst = binary.AppendUvarint(dst, d.Seq)
-	dst = binary.AppendUvarint(dst, epoch)
+	dst = appendHead(dst, op, d, epoch)
 	if op == opPut {
 		return session.AppendMessage(dst, d.Msg)
 	}
 	return appendText(appendText(dst, d.Msg.Tenant), d.Msg.Topic)
+}
+
+// appendHead writes what the events of deliveries begin with.
+func appendHead(dst []byte, op byte, d *broker.Delivery, epoch uint64) []byte {
+	dst = appendSource(append(dst, stateVersion, op), d.Source)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, d.Seq), epoch)
 }
 
 func appendSource(dst []byte, s broker.Source) []byte {
@@ -151,11 +165,27 @@ func appendText(dst []byte, s string) []byte {
 func (s *retainedState) Apply(event []byte) error {
 	r := reader{b: event}
 	version, op := r.byte(), r.byte()
+	switch {
+	case !r.bad && version != stateVersion:
+		return fmt.Errorf("retained event of version %d, this program knows version %d: %w", version, stateVersion, errRecord)
+	case r.bad:
+		return fmt.Errorf("retained event: %w", errRecord)
+	}
+	if op == opFire || op == opSent {
+		return s.delayed.replay(op, &r)
+	}
 	src, seq, epoch := r.source(), r.uvarint(), r.uvarint()
-	if r.bad || version != stateVersion {
-		return fmt.Errorf("retained event of version %d: %w", version, errRecord)
+	if r.bad {
+		return errRecord
 	}
 	switch op {
+	case opDelay:
+		due := r.varint()
+		m, _, err := session.DecodeMessage(r.b)
+		if err != nil || r.bad {
+			return fmt.Errorf("delayed event: %w", errors.Join(errRecord, err))
+		}
+		s.delayed.add(due, m)
 	case opPut:
 		m, _, err := session.DecodeMessage(r.b)
 		if err != nil {
@@ -178,7 +208,7 @@ func (s *retainedState) Apply(event []byte) error {
 
 // snapshot writes the whole state.
 func (s *retainedState) snapshot() []byte {
-	dst := []byte{stateVersion}
+	dst := []byte{snapshotVersion}
 	dst = binary.AppendUvarint(dst, uint64(len(s.cursors)))
 	for src, seq := range s.cursors {
 		dst = binary.AppendUvarint(appendSource(dst, src), seq)
@@ -187,6 +217,7 @@ func (s *retainedState) snapshot() []byte {
 	for t, e := range s.epochs {
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(t)), e)
 	}
+	dst = s.delayed.appendTo(dst)
 	for tenant, x := range s.tenants {
 		add := func(_ string, m *broker.Message) bool { dst = session.AppendMessage(dst, m); return true }
 		x.Query("#", add)
@@ -199,13 +230,14 @@ func (s *retainedState) snapshot() []byte {
 
 // Restore replaces the state by a snapshot.
 func (s *retainedState) Restore(snapshot []byte) error {
-	*s = *newRetainedState()
+	*s = *newRetainedState(len(s.delayed.out))
 	if len(snapshot) == 0 {
 		return nil
 	}
 	r := reader{b: snapshot}
-	if v := r.byte(); v != stateVersion {
-		return fmt.Errorf("retained snapshot of version %d: %w", v, errRecord)
+	version := r.byte()
+	if version != 1 && version != snapshotVersion {
+		return fmt.Errorf("retained snapshot of version %d, this program knows versions 1 and %d: %w", version, snapshotVersion, errRecord)
 	}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		src := r.source()
@@ -214,6 +246,11 @@ func (s *retainedState) Restore(snapshot []byte) error {
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		t := int(r.uvarint())
 		s.epochs[t] = r.uvarint()
+	}
+	if version >= 2 {
+		if err := s.delayed.restore(&r); err != nil {
+			return err
+		}
 	}
 	if r.bad {
 		return errRecord
@@ -255,6 +292,28 @@ func (r *reader) uvarint() uint64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) message() *broker.Message {
+	if r.bad {
+		return nil
+	}
+	m, rest, err := session.DecodeMessage(r.b)
+	if err != nil {
+		r.bad, rest = true, nil
+	}
+	r.b = rest
+	return m
 }
 
 func (r *reader) text() string {

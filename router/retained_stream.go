@@ -20,6 +20,7 @@ type retainStream struct {
 	got     uint64 // deliveries taken
 	ready   uint64 // answered up to here; not yet told
 	told    uint64
+	full    []uint64 // deliveries that found no room, in order
 	telling bool
 	closing bool // it ended meanwhile: who tells closes done
 }
@@ -59,6 +60,7 @@ func (s *retainStream) Send(batch []broker.Delivery) error {
 			s.end(err)
 		}
 	}
+	s.p.snapshot()
 	s.p.answer(s)
 	err := s.err
 	s.p.mu.Unlock()
@@ -110,6 +112,9 @@ func (p *retainedPartition) take(s *retainStream, d *broker.Delivery) error {
 	if !known && d.Source.Kind == broker.FromGateway && p.s.r.gone(d.Source.Incarnation) {
 		return broker.Errorf(broker.KindStale, "gateway incarnation %d is gone", d.Source.Incarnation)
 	}
+	if isDelayed(d.Msg) {
+		return p.delay(s, d)
+	}
 	m, keep := p.kept(d.Msg)
 	if !keep {
 		p.state.cursors[d.Source] = d.Seq
@@ -117,8 +122,10 @@ func (p *retainedPartition) take(s *retainStream, d *broker.Delivery) error {
 	}
 	stored := *d
 	stored.Msg = m
-	if err := p.append(appendEvent(nil, &stored, s.open.TopicEpoch)); err != nil {
-		return err
+	if p.s.cfg.Storage != StorageRAM {
+		if err := p.append(appendEvent(nil, &stored, s.open.TopicEpoch)); err != nil {
+			return err
+		}
 	}
 	p.state.cursors[d.Source] = d.Seq
 	before := p.state.len()
@@ -162,9 +169,6 @@ func (p *retainedPartition) kept(m *broker.Message) (*broker.Message, bool) {
 
 // append adds one event to the log. Called with the lock held; the log never calls back from within Append.
 func (p *retainedPartition) append(event []byte) error {
-	if p.log == nil {
-		return nil
-	}
 	number, log := p.newest+1, p.log
 	err := log.Append(event, func(err error) {
 		if err == nil {
@@ -178,10 +182,15 @@ func (p *retainedPartition) append(event []byte) error {
 		return broker.E(broker.KindUnavailable, "retained log", err)
 	}
 	p.newest = number
-	if log.SnapshotDue() {
-		log.Snapshot(p.state.snapshot())
-	}
 	return nil
+}
+
+// snapshot hands the state over when that is due. It must reflect every event that was appended, so nothing may be appended and not applied yet. Called
+// with the lock held.
+func (p *retainedPartition) snapshot() {
+	if p.state != nil && p.log.SnapshotDue() {
+		p.log.Snapshot(p.state.snapshot())
+	}
 }
 
 // answer queues or grants the answer of everything a stream has taken so far. Called with the lock held.
@@ -215,10 +224,25 @@ func (p *retainedPartition) settled(log journal.Log, event uint64) {
 		}
 	}
 	p.waiting = p.waiting[n:]
+	sends := p.box != nil && p.box.durable(p.durable)
 	p.mu.Unlock()
+	if sends {
+		p.nudge()
+	}
 	for _, s := range tell {
 		s.tell()
 	}
+}
+
+// answers lists what is to be told: one OK stands for all before it that are not answered otherwise. Called with the lock held.
+func (s *retainStream) answers() []broker.DeliverAck {
+	var acks []broker.DeliverAck
+	for len(s.full) > 0 && s.full[0] <= s.ready {
+		acks = append(acks, broker.DeliverAck{No: s.full[0], Result: broker.Full, Epoch: s.p.claim.Epoch})
+		s.full = s.full[1:]
+	}
+	s.told = s.ready
+	return append(acks, broker.DeliverAck{No: s.told, Result: broker.OK, Epoch: s.p.claim.Epoch})
 }
 
 // tell calls the router with what is answered; one goroutine at a time, so the order holds.
@@ -230,10 +254,9 @@ func (s *retainStream) tell() {
 	}
 	s.telling = true
 	for !s.ended && s.ready > s.told {
-		s.told = s.ready
-		ack := broker.DeliverAck{No: s.told, Result: broker.OK, Epoch: s.p.claim.Epoch}
+		acks := s.answers()
 		s.p.mu.Unlock()
-		s.acks([]broker.DeliverAck{ack})
+		s.acks(acks)
 		s.p.mu.Lock()
 	}
 	s.telling = false

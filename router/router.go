@@ -19,6 +19,7 @@ type Deps struct {
 	Member   cluster.Member  // this process, in the role router
 	Sessions broker.Sessions // the tier of session partitions
 	Retained broker.Sink     // the tier of retained partitions; nil: this router owns them all
+	Topics   broker.Router   // the tier of topic partitions, which delayed messages are published to; nil: this router owns them all
 	Gateways func(cluster.Node) broker.Gateway
 	Peers    func(cluster.Node) broker.RouterNode // other routers, to read their retained partitions; nil: there is none
 	Journal  journal.Store
@@ -70,6 +71,9 @@ func New(cfg Config, retained RetainedConfig, deps Deps) (*Router, error) {
 	r.retained = newRetainedStore(r, retained)
 	if r.deps.Retained == nil {
 		r.deps.Retained = r
+	}
+	if r.deps.Topics == nil {
+		r.deps.Topics = r
 	}
 	r.sync = newSynchroniser(r)
 	return r, nil
@@ -142,6 +146,7 @@ func (r *Router) bury() {
 			for _, p := range r.owned() {
 				p.mu.Lock()
 				p.exact.bury(now)
+				p.lapse(r.deps.Clock())
 				p.mu.Unlock()
 			}
 		}

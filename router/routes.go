@@ -43,6 +43,8 @@ type exactRoutes struct {
 type exactRoute struct {
 	to destination
 	route
+	holder string // of an exclusive topic: such a route brings no messages
+	grant  uint64
 }
 
 func newExactRoutes() *exactRoutes { return &exactRoutes{routes: map[routeKey][]exactRoute{}} }
@@ -54,7 +56,7 @@ func (t *exactRoutes) find(k routeKey, to destination) int {
 // apply takes a delta, unless it is older than what is there. A removed route stays for a while, without members.
 func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
 	k := routeKey{d.Tenant, d.Filter}
-	next := exactRoute{to, route{epoch, d.Version, d.Members, d.Online}}
+	next := exactRoute{to, route{epoch, d.Version, d.Members, d.Online}, d.Holder, d.Grant}
 	i := t.find(k, to)
 	switch {
 	case i < 0:

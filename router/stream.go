@@ -28,7 +28,8 @@ type pending struct {
 	qos     broker.QoS
 	last    bool // of its batch: acked even at QoS 0
 	matched bool
-	await   int // durable destinations that have not answered
+	refused bool // a retained partition has no room for another delayed message
+	await   int  // durable destinations that have not answered
 }
 
 // OpenPublish binds a stream to its topic partition in the present epoch. See broker.Router.
@@ -118,7 +119,7 @@ func (s *publishStream) collect() {
 	}
 	for _, q := range s.pending[:n] {
 		if q.qos > 0 || q.last {
-			s.out = append(s.out, broker.PublishAck{Seq: q.seq, Matched: q.matched})
+			s.out = append(s.out, broker.PublishAck{Seq: q.seq, Matched: q.matched, Refused: q.refused})
 		}
 	}
 	clear(s.pending[:n])

@@ -287,5 +287,8 @@ func (r *Router) applyExact(from destination, epoch uint64, d broker.RouteDelta)
 		return false
 	}
 	p.exact.apply(from, epoch, d)
+	if d.Holder != "" && d.Members == 0 {
+		p.released(routeKey{d.Tenant, d.Filter}, d.Holder)
+	}
 	return true
 }

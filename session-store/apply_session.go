@@ -40,14 +40,28 @@ func (e *unsubscribed) apply(st *state) {
 	}
 	e.results = make([]broker.SubscribeReply, len(e.filters))
 	for i, full := range e.filters {
-		if !c.sess.Unsubscribe(full) {
+		if e.results[i].Existed = st.let(c, full); !e.results[i].Existed {
 			e.results[i].Err = broker.E(broker.KindNotFound, "unsubscribe", nil)
-			continue
 		}
-		e.results[i].Existed = true
-		if p, err := topic.Parse(full); err == nil {
-			st.forget(c, p, c.sess.Attached())
-		}
+	}
+}
+
+func (e *exclusiveGranted) apply(st *state) {
+	c := st.session(e.key)
+	if c == nil {
+		return
+	}
+	p, err := topic.Parse(e.filter)
+	if err != nil {
+		return
+	}
+	before, ok := c.sess.Grant(e.filter, e.grant)
+	switch {
+	case !ok:
+	case before == 0:
+		st.know(c, p, c.sess.Attached())
+	default:
+		st.held(c, p, e.grant, 0)
 	}
 }
 

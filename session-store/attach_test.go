@@ -2,6 +2,7 @@ package sessionstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -141,6 +142,19 @@ func TestR6GatewayMustBeInView(t *testing.T) {
 		w.wantKind("stream of a gateway that is gone", stream.Err(), broker.KindStale)
 		_, err = w.store.OpenSession(w.t.Context(), broker.SessionOpen{Gateway: g.ref}, g)
 		w.wantKind("next stream of a gateway that is gone", err, broker.KindStale)
+	})
+}
+
+// Rule R6 holds for a gateway that came and went between two views that a partition looked at, which show the same gateways.
+func TestR6GatewayThatComesAndGoesIsOver(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		for n := range 40 {
+			g := w.gateway(fmt.Sprintf("g%d", n))
+			g.gone()
+			for _, s := range g.streams {
+				w.over(s.Done())
+			}
+		}
 	})
 }
 

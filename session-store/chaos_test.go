@@ -2,14 +2,17 @@ package sessionstore_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/broker/brokertest"
 )
 
 // life is a persistent client behind gateways, with the rules that both keep: the client forgets no packet id, the gateway keeps its requests until they are
@@ -44,22 +47,70 @@ type life struct {
 func TestChaos(t *testing.T) {
 	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			run(t, func(t *testing.T, w *world) { live(w, seed) })
+		})
+	}
+}
+
+// TestChaosOverFaultyServices is TestChaos while the routers, and the streams by which messages come in, delay, repeat and refuse, and break after they took
+// what was on them.
+func TestChaosOverFaultyServices(t *testing.T) {
+	var mu sync.Mutex
+	came := map[string]int{}
+	t.Cleanup(func() {
+		if kinds := slices.Sorted(maps.Keys(came)); !slices.Equal(kinds, []string{"delay", "drop", "duplicate", "refuse"}) {
+			t.Errorf("faults that came: %v", came)
+		}
+	})
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			run(t, func(t *testing.T, w *world) {
-				l := &life{
-					w: w, rnd: rand.New(rand.NewPCG(seed, 1)), gws: []*gateway{w.gateway("g1"), w.gateway("g2")},
-					held: map[uint16]bool{}, got1: map[string]int{}, first: 1, packet: 1,
+				w.faulty(brokertest.Faults{Seed: seed, Refuse: 0.3, Delay: 0.2, Drop: 0.1, Duplicate: 0.2, MaxDelay: 10 * time.Millisecond})
+				defer w.front.Close()
+				w.fail() // the next store has the faults around it
+				live(w, seed)
+				mu.Lock()
+				defer mu.Unlock()
+				for kind, n := range w.front.Counts() {
+					came[kind] += n
 				}
-				l.connect()
-				l.d.subscribe("a", 2)
-				l.openSource()
-				for range 150 {
-					l.step()
-				}
-				l.finish()
-				l.check()
-				w.fail()
 			})
 		})
+	}
+}
+
+// live lets one client live.
+func live(w *world, seed uint64) {
+	l := &life{
+		w: w, rnd: rand.New(rand.NewPCG(seed, 1)), gws: []*gateway{w.gateway("g1"), w.gateway("g2")},
+		held: map[uint16]bool{}, got1: map[string]int{}, first: 1, packet: 1,
+	}
+	l.connect()
+	l.subscribe()
+	for l.src == nil {
+		l.openSource()
+	}
+	for range 150 {
+		l.step()
+	}
+	l.finish()
+	l.check()
+	w.fail()
+}
+
+// subscribe waits for the answer, and that the route is in force when it comes (rule N8).
+func (l *life) subscribe() {
+	r := l.d.request(broker.OpSubscribe)
+	r.Subs = []broker.Subscription{{Filter: "a", QoS: 2, RetainHandling: 2}}
+	id := l.d.g.send(r)
+	for l.d.g.reply(id) == nil {
+		settle()
+	}
+	if r := l.d.g.reply(id); r.Err != nil || r.Subs[0].Err != nil {
+		l.w.t.Fatalf("subscribe: %+v", r)
+	}
+	if d := l.w.router.route("a", ""); d.Members != 1 {
+		l.w.t.Fatalf("subscribed, and the router has %+v", d)
 	}
 }
 
@@ -301,6 +352,9 @@ func (l *life) answer(index uint64, kind broker.AckKind) {
 func (l *life) finish() {
 	l.letGo()
 	l.w.router.set(func(r *router) { r.silent = false })
+	if l.w.front != nil {
+		l.w.front.Heal()
+	}
 	l.fail()
 	for range 200 {
 		l.drain()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/session"
 )
 
@@ -20,15 +21,13 @@ type StoreConfig struct {
 	MaxPending     session.Bytes `yaml:"max_pending" default:"8MB" doc:"Bytes of records that one partition may have on their way to its log; above it requests and deliveries wait."`
 	MaxWaiting     session.Bytes `yaml:"max_waiting" default:"32MB" doc:"Bytes of requests and deliveries of one partition that wait for room in its log; above it their streams end and are opened again later."`
 	MaxOutbox      session.Bytes `yaml:"max_outbox" default:"64MB" doc:"Bytes of QoS 2 publishes of one partition that wait for the routers, above which new ones are refused; and of shared messages that wait for members elsewhere, above which routers are held back."`
-	SharedStrategy string        `yaml:"shared_strategy" default:"random" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"How the member of a shared subscription is chosen; connected members come first."`
+	SharedStrategy string        `yaml:"shared_strategy" default:"random" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"How the member of a shared subscription is chosen for groups with persistent sessions; connected members come first. See router.shared_strategy for the others."`
 	FlappingTime   time.Duration `yaml:"flapping_time" default:"1s" doc:"Two take-overs of one client id within this time make the later connection wait."`
 	FlappingDelay  time.Duration `yaml:"flapping_delay" default:"1s" doc:"How long it waits for its CONNACK."`
 }
 
 // Strategies lists the strategies of shared subscriptions.
-func Strategies() []string {
-	return []string{StrategyRandom, StrategyRoundRobin, StrategySticky, StrategyHashClientID, StrategyHashTopic, StrategyLocal}
-}
+func Strategies() []string { return broker.Strategies() }
 
 // DefaultConfig is the configuration that the default tags describe.
 func DefaultConfig() Config {

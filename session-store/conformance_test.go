@@ -37,7 +37,7 @@ func (c *conforming) harness() brokertest.SessionsHarness {
 		Sessions: storeTier{c}, Admin: storeTier{c}, Upstream: c.upstream,
 		Partition:      func(tenant, clientID string) int { return cluster.Partition(tenant, clientID, conformingSessions) },
 		TopicPartition: func(tenant, name string) int { return cluster.Partition(tenant, name, conformingTopics) },
-		StartGateway:   c.startGateway, StopGateway: c.stopGateway, StartRouter: c.startRouter,
+		StartGateway:   c.startGateway, StopGateway: c.stopGateway, StartRouter: c.startRouter, StopRouter: c.stopRouter,
 		MovePartition: func(int) { c.move() },
 		HoldLog: func(n int) func() {
 			_, release := c.faults.Hold(fmt.Sprintf("SS_%d", n))
@@ -66,6 +66,7 @@ type conforming struct {
 
 	mu       sync.Mutex
 	routers  map[string]broker.RouterNode
+	members  map[broker.NodeRef]cluster.Member // of the routers
 	gateways map[broker.NodeRef]cluster.Member
 }
 
@@ -80,7 +81,7 @@ func newConforming(t *testing.T, remote bool) *conforming {
 	t.Cleanup(func() { _ = joined.Close() })
 	c := &conforming{
 		t: t, cluster: joined, faults: journaltest.NewFaults(journal.NewMemoryStreams()), upstream: brokertest.NewUpstream(),
-		routers: map[string]broker.RouterNode{}, gateways: map[broker.NodeRef]cluster.Member{},
+		routers: map[string]broker.RouterNode{}, members: map[broker.NodeRef]cluster.Member{}, gateways: map[broker.NodeRef]cluster.Member{},
 	}
 	if remote {
 		c.dial()
@@ -187,7 +188,19 @@ func (c *conforming) startRouter(id string, node broker.RouterNode) broker.NodeR
 		hosting.Go(func() { _ = m.Host(ctx, cluster.TopicSpace, idle{}) })
 		c.t.Cleanup(func() { cancel(); hosting.Wait() })
 	}
-	return broker.NodeRef{ID: id, Incarnation: m.Node().Incarnation}
+	ref := broker.NodeRef{ID: id, Incarnation: m.Node().Incarnation}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members[ref] = m
+	return ref
+}
+
+func (c *conforming) stopRouter(ref broker.NodeRef) {
+	c.t.Helper()
+	c.mu.Lock()
+	m := c.members[ref]
+	c.mu.Unlock()
+	c.check(m.Leave(c.t.Context()))
 }
 
 func (c *conforming) startGateway(id string) broker.NodeRef {

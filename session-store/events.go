@@ -46,6 +46,7 @@ const (
 	kindRerouted
 	kindForgotten
 	kindConfigured
+	kindExclusiveGranted
 )
 
 // newEvent makes an empty event of a kind, nil for an unknown one.
@@ -87,6 +88,8 @@ func newEvent(k eventKind) event {
 		return &forgotten{}
 	case kindConfigured:
 		return &configured{}
+	case kindExclusiveGranted:
+		return &exclusiveGranted{}
 	}
 	return nil
 }
@@ -102,8 +105,11 @@ func decodeEvent(b []byte) (event, error) {
 	r := reader{b: b}
 	version, k := r.byte(), eventKind(r.byte())
 	e := newEvent(k)
-	if r.err != nil || version != eventVersion || e == nil {
-		return nil, fmt.Errorf("%w: event of version %d, kind %d", ErrCorrupt, version, k)
+	switch {
+	case r.err == nil && version != eventVersion:
+		return nil, fmt.Errorf("%w: event of version %d, this program knows version %d", ErrCorrupt, version, eventVersion)
+	case r.err != nil || e == nil:
+		return nil, fmt.Errorf("%w: event of kind %d", ErrCorrupt, k)
 	}
 	e.read(&r)
 	if err := r.end(); err != nil {

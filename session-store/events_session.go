@@ -71,6 +71,22 @@ func (e *unsubscribed) read(r *reader) {
 	}
 }
 
+// exclusiveGranted: an exclusive subscription was granted, for the first time or by a later owner of the topic partition.
+type exclusiveGranted struct {
+	key    clientKey
+	grant  uint64
+	filter string // the full one
+}
+
+func (*exclusiveGranted) kind() eventKind { return kindExclusiveGranted }
+
+// key | grant | filter
+func (e *exclusiveGranted) append(dst []byte) []byte {
+	return appendText(binary.AppendUvarint(appendKey(dst, e.key), e.grant), e.filter)
+}
+
+func (e *exclusiveGranted) read(r *reader) { e.key, e.grant, e.filter = r.key(), r.uvarint(), r.text() }
+
 // acked: a client answered a message, or the gateway did not send it.
 type acked struct {
 	key clientKey

@@ -112,6 +112,7 @@ func Samples() (all [][]byte) {
 			expiry: int64(time.Hour), window: 4, user: "u", will: &broker.Will{Msg: m, Delay: time.Minute, Expiry: time.Hour},
 		},
 		&attached{key: other, gw: broker.NodeRef{ID: "g", Incarnation: 9}, conn: 5, request: 6, at: 10, clean: true, window: 1, will: &broker.Will{Msg: m}},
+		&exclusiveGranted{key: k, grant: 9, filter: "$exclusive/a"},
 		&subscribed{key: k, max: 9, subs: []broker.Subscription{{Filter: "a/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 1, ID: 3, Generation: 4}, {Filter: "$share/g/a/#", QoS: 1}}},
 		&delivered{
 			at: 11, sourced: true, source: source, seq: 5, topic: 2, epoch: 6, msg: m, refs: []ref{{client: 1, grant: grant}, {client: 1, grant: session.Grant{QoS: 1, By: &session.Matched{}}}},

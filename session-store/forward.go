@@ -180,7 +180,7 @@ func (l *lane) next() []broker.Delivery {
 		}
 		batch = append(batch, broker.Delivery{
 			Source: broker.Source{Kind: broker.FromSession, Partition: p.n, Topic: p.s.topics + p.n}, Seq: e.seq, Msg: e.msg,
-			Shares: []broker.ShareCopy{{Share: e.share}},
+			Shares: []broker.ShareCopy{{Share: e.share, Strategy: p.s.cfg.SharedStrategy}},
 		})
 		size += e.msg.Size()
 		l.sent = e.seq

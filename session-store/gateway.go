@@ -89,6 +89,7 @@ func (p *partition) openSession(o broker.SessionOpen, h broker.SessionHandler) (
 	g.ref, g.node = o.Gateway, o.NodeName
 	g.stream = &gatewayStream{p: p, g: g, h: h, done: make(chan struct{})}
 	stream := g.stream
+	p.notice(o.Gateway.Incarnation)
 	p.after(func() {
 		if g.stream == stream {
 			p.repeatKicks(g)

@@ -346,7 +346,11 @@ type source struct {
 func (w *world) deliverOpen(partition int, o broker.DeliverOpen) (*source, error) {
 	s := &source{w: w, source: broker.Source{Kind: broker.FromRetained, Topic: o.Topic}}
 	o.Partition = partition
-	stream, err := w.store.OpenDeliver(context.Background(), o, func(acks []broker.DeliverAck) {
+	var sink broker.Sink = w.store
+	if w.front != nil {
+		sink = w.front
+	}
+	stream, err := sink.OpenDeliver(context.Background(), o, func(acks []broker.DeliverAck) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.acks = append(s.acks, acks...)

@@ -24,6 +24,13 @@ func shareKey(tenant string, p topic.Parsed) route.Key {
 // know makes a new subscription of c findable. online says whether c is connected.
 func (st *state) know(c *client, p topic.Parsed, online bool) {
 	k := shareKey(c.key.tenant, p)
+	if p.Exclusive {
+		grant := c.sess.Granted(p.String())
+		if grant == 0 {
+			return // nobody is to find it before it is granted
+		}
+		st.held(c, p, grant, 1)
+	}
 	if !p.Shared {
 		x := st.index[c.key.tenant]
 		if x == nil {
@@ -44,6 +51,34 @@ func (st *state) know(c *client, p topic.Parsed, online bool) {
 		g.put(c, online)
 	}
 	st.changed(k, 1, one(online))
+}
+
+// let takes a subscription away, and reports whether there was one.
+func (st *state) let(c *client, full string) bool {
+	p, err := topic.Parse(full)
+	grant := c.sess.Granted(full)
+	if !c.sess.Unsubscribe(full) || err != nil {
+		return false
+	}
+	if p.Exclusive {
+		if grant == 0 {
+			return true
+		}
+		st.held(c, p, grant, -1)
+	}
+	st.forget(c, p, c.sess.Attached())
+	return true
+}
+
+// held tells of a change of the route that says who has an exclusive topic.
+func (st *state) held(c *client, p topic.Parsed, grant uint64, members int) {
+	k := route.ExclusiveKey(c.key.tenant, p.Filter)
+	if st.hold != nil {
+		st.hold(k, route.Hold{Client: c.key.id, Grant: grant}, members)
+	}
+	if st.to != nil {
+		st.to.routes = append(st.to.routes, k)
+	}
 }
 
 // forget is the reverse of know, after the session let the subscription go.
@@ -71,11 +106,15 @@ func (st *state) forget(c *client, p topic.Parsed, online bool) {
 	st.changed(k, -1, -one(online))
 }
 
-// otherSpelling reports whether c still has the same inner filter, with or without $local/.
+// otherSpelling reports whether c still has the same inner filter, with or without $local/ or $exclusive/.
 func otherSpelling(c *client, p topic.Parsed) bool {
-	p.Local = !p.Local
-	_, ok := c.sess.Subscription(p.String())
-	return ok
+	for _, x := range [...]topic.Parsed{{Filter: p.Filter}, {Filter: p.Filter, Local: true}, {Filter: p.Filter, Exclusive: true}} {
+		full := x.String()
+		if _, ok := c.sess.Subscription(full); ok && (!x.Exclusive || c.sess.Granted(full) != 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // online moves c, which has just connected or gone away, within its groups.

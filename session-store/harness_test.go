@@ -14,6 +14,7 @@ import (
 	sessionstore "github.com/pando-mq/pando/session-store"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/broker/brokertest"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/journal"
 	"github.com/pando-mq/pando/services/journal/journaltest"
@@ -39,7 +40,8 @@ type world struct {
 	member  cluster.Member
 	tier    *tier
 	gws     map[uint64]*gateway
-	silent  *silent // stands in for all gateways
+	silent  *silent                  // stands in for all gateways
+	front   *brokertest.FaultyRouter // non-nil: stands before the router, and before the tier for what is delivered
 
 	snapshotAfter int64
 }
@@ -75,7 +77,7 @@ func run(t *testing.T, test func(*testing.T, *world), change ...func(*sessionsto
 
 func (w *world) join() cluster.Cluster {
 	w.t.Helper()
-	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions}}})
+	c, err := w.memory.Join(cluster.Options{Bootstrap: cluster.Meta{Partitions: map[cluster.Space]int{cluster.TopicSpace: topics, cluster.SessionSpace: sessions, cluster.RetainedSpace: 1}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -91,7 +93,7 @@ func (w *world) startStore() {
 		w.t.Fatal(err)
 	}
 	s, err := sessionstore.New(w.cfg, sessionstore.Deps{
-		Cluster: w.cluster, Member: m, Router: w.router, Routers: func(cluster.Node) broker.RouterNode { return w.router }, Sessions: w.tier,
+		Cluster: w.cluster, Member: m, Router: w.routers(), Routers: func(cluster.Node) broker.RouterNode { return w.routerNode() }, Sessions: w.sinks(),
 		Gateways: func(n cluster.Node) broker.Gateway {
 			if w.silent != nil {
 				return w.silent
@@ -109,6 +111,42 @@ func (w *world) startStore() {
 		w.t.Fatal(err)
 	}
 	settle()
+}
+
+// faulty puts faults before everything that a session-store talks to, and before what is delivered to it, from the next store on.
+func (w *world) faulty(f brokertest.Faults) {
+	w.front = brokertest.NewFaultyRouter(withTier{w.router, w.tier}, f)
+}
+
+// withTier is the router of a test, with the session partitions behind OpenDeliver.
+type withTier struct {
+	*router
+	tier *tier
+}
+
+func (x withTier) OpenDeliver(ctx context.Context, o broker.DeliverOpen, acks func([]broker.DeliverAck)) (broker.DeliverStream, error) {
+	return x.tier.OpenDeliver(ctx, o, acks)
+}
+
+func (w *world) routers() broker.Router {
+	if w.front != nil {
+		return w.front
+	}
+	return w.router
+}
+
+func (w *world) routerNode() broker.RouterNode {
+	if w.front != nil {
+		return w.front.Node(w.router)
+	}
+	return w.router
+}
+
+func (w *world) sinks() broker.Sink {
+	if w.front != nil {
+		return w.front
+	}
+	return w.tier
 }
 
 func (w *world) stopStore() {
@@ -251,6 +289,10 @@ type router struct {
 	broken   int // reads of retained messages that break off after the first message
 	numbers  map[broker.Source]uint64
 	stale    int // streams with a number that was not above the last
+
+	held  string // who has every exclusive topic
+	epoch uint64 // of topic partitions
+	move  bool   // the epoch changes behind the next claim
 }
 
 func newRouter() *router { return &router{numbers: map[broker.Source]uint64{}} }

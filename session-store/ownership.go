@@ -155,10 +155,21 @@ func (o *ownership) changed(k route.Key, members, online int) {
 	o.routes.Change(k, members, online)
 }
 
+// held is the hook of the state for exclusive topics.
+func (o *ownership) held(k route.Key, h route.Hold, members int) {
+	c := o.counts[k]
+	if c.members += members; c == (counts{}) {
+		delete(o.counts, k)
+	} else {
+		o.counts[k] = c
+	}
+	o.routes.Hold(k, h, members)
+}
+
 // load makes the routes agree with a replayed state.
 func (o *ownership) load(st *state) {
 	again := len(o.counts) > 0
-	want := map[route.Key]counts{}
+	want, holds := map[route.Key]counts{}, map[route.Key]route.Hold{}
 	for _, c := range st.clients {
 		if c.sess == nil {
 			continue
@@ -167,6 +178,14 @@ func (o *ownership) load(st *state) {
 			p, err := topic.Parse(sub.Filter)
 			if err != nil {
 				continue
+			}
+			if p.Exclusive {
+				grant := c.sess.Granted(sub.Filter)
+				if grant == 0 {
+					continue
+				}
+				k := route.ExclusiveKey(c.key.tenant, p.Filter)
+				want[k], holds[k] = counts{members: want[k].members + 1}, route.Hold{Client: c.key.id, Grant: grant}
 			}
 			k := shareKey(c.key.tenant, p)
 			w := want[k]
@@ -183,8 +202,13 @@ func (o *ownership) load(st *state) {
 		}
 	}
 	for k, w := range want {
-		if had := o.counts[k]; had != w {
-			o.changed(k, w.members-had.members, w.online-had.online)
+		h, hold := holds[k]
+		if had := o.counts[k]; hold || had != w {
+			if hold {
+				o.held(k, h, w.members-had.members)
+			} else {
+				o.changed(k, w.members-had.members, w.online-had.online)
+			}
 			if again {
 				o.routes.Announce(k)
 			}
@@ -222,7 +246,7 @@ func (p *partition) begin(log journal.Log) {
 	defer p.leave()
 	p.log = log
 	p.own.load(p.st)
-	p.st.to, p.st.route = &aftermath{}, p.own.changed
+	p.st.to, p.st.route, p.st.hold = &aftermath{}, p.own.changed, p.own.held
 	p.pub = p.newPublisher()
 	for _, c := range p.st.clients {
 		if c.sess != nil {

@@ -1,12 +1,14 @@
 package sessionstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/session"
 	"github.com/pando-mq/pando/services/topic"
 )
@@ -23,8 +25,9 @@ type retainedRead struct {
 	c    *client
 	sess *session.Session
 	sub  broker.Subscription
-	// took are the topics it has already, for the next try after a read that broke off
-	took map[string]struct{}
+	// last is the topic of the newest message it has, "" for none: the next try after a read that broke off goes on behind it. One name stands for all before
+	// it, because the order of a read does not change.
+	last string
 }
 
 var errNoReader = errors.New("nobody wants the retained messages any more")
@@ -35,7 +38,7 @@ func (p *partition) sendRetained(c *client, sess *session.Session, sub broker.Su
 	if err != nil || parsed.Shared || sub.RetainHandling == 2 || sub.RetainHandling == 1 && existed {
 		return
 	}
-	p.reads = append(p.reads, &retainedRead{c: c, sess: sess, sub: sub, took: map[string]struct{}{}})
+	p.reads = append(p.reads, &retainedRead{c: c, sess: sess, sub: sub})
 	if p.readers < maxReaders {
 		p.readers++
 		p.spawn(p.read)
@@ -86,7 +89,7 @@ func (p *partition) readRetained(r *retainedRead) (err error) {
 // takeRetained queues one batch, as fast as the session's queue has room.
 func (p *partition) takeRetained(r *retainedRead, batch []*broker.Message) error {
 	for _, m := range batch {
-		if _, ok := r.took[m.Topic]; ok {
+		if r.last != "" && p.s.compareRetained(m, r.last) <= 0 {
 			continue
 		}
 		for waited := time.Duration(0); ; waited += roomPause {
@@ -102,9 +105,17 @@ func (p *partition) takeRetained(r *retainedRead, batch []*broker.Message) error
 				return errNoReader
 			}
 		}
-		r.took[m.Topic] = struct{}{}
+		r.last = m.Topic
 	}
 	return nil
+}
+
+// compareRetained orders a message and a topic of its tenant as reads of retained messages do.
+func (s *Store) compareRetained(m *broker.Message, name string) int {
+	n := max(1, s.deps.Cluster.Meta().Partitions[cluster.RetainedSpace])
+	return cmp.Or(
+		cmp.Compare(cluster.Partition(m.Tenant, m.Topic, n), cluster.Partition(m.Tenant, name, n)), topic.CompareNames(m.Topic, name),
+	)
 }
 
 // queueRetained queues one message; done is false while there is no room.

@@ -12,12 +12,12 @@ import (
 
 // The strategies of shared subscriptions.
 const (
-	StrategyRandom       = "random"
-	StrategyRoundRobin   = "round_robin"
-	StrategySticky       = "sticky"
-	StrategyHashClientID = "hash_clientid"
-	StrategyHashTopic    = "hash_topic"
-	StrategyLocal        = "local"
+	StrategyRandom       = broker.StrategyRandom
+	StrategyRoundRobin   = broker.StrategyRoundRobin
+	StrategySticky       = broker.StrategySticky
+	StrategyHashClientID = broker.StrategyHashClientID
+	StrategyHashTopic    = broker.StrategyHashTopic
+	StrategyLocal        = broker.StrategyLocal
 )
 
 // pick is what the strategies remember of a group at its home.

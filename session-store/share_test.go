@@ -217,6 +217,32 @@ func TestR7SessionThatEnds(t *testing.T) {
 	})
 }
 
+// MQTT 5.0 §4.8.2: a QoS 2 delivery that began goes on with the same member when it comes back, and others get nothing of it meanwhile.
+func TestSharedQoS2StaysWithItsMember(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		g := w.gateway("g1")
+		d := g.connect(in(0, 0), persistent)
+		d.subscribe("$share/g/s", 2)
+		w.home().must(message("s", "1", 2), copyFor(at(0, 1, 1)))
+		w.want("pushes", g.take(), "publish s=1 qos2 id2")
+		g.connect(in(0, 1), persistent).subscribe("$share/g/s", 2)
+		d.leave()
+		time.Sleep(time.Minute)
+		settle()
+		w.want("pushes while it is away", g.take())
+		d = g.connect(in(0, 0), persistent)
+		w.want("pushes when it is back", g.take(), "publish s=1 qos2 id2 dup")
+		d.ack(1, broker.AckPubrec)
+		w.want("pushes after PUBREC", g.take(), "release id2")
+		d.leave()
+		w.failOver(g)
+		d = g.connect(in(0, 0), persistent)
+		w.want("pushes when it is back again", g.take(), "release id2")
+		d.ack(1, broker.AckPubcomp)
+		w.want("routed to others", w.router.published())
+	})
+}
+
 // Copies for members that cannot be reached are bounded: the router is held back, and nothing is lost.
 func TestCopiesElsewhereAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

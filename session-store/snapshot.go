@@ -144,7 +144,7 @@ func (st *state) appendQueues(dst []byte, table *messageTable) []byte {
 func decodeState(b []byte, topics int) (*state, error) {
 	d := snapshotReader{reader: reader{b: b}}
 	if v := d.byte(); v != snapshotVersion {
-		return nil, fmt.Errorf("%w: snapshot version %d", ErrCorrupt, v)
+		return nil, fmt.Errorf("%w: snapshot of version %d, this program knows version %d", ErrCorrupt, v, snapshotVersion)
 	}
 	set := d.settings()
 	if d.err != nil {

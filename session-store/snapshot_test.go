@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,14 @@ func TestDecodersRefuse(t *testing.T) {
 		}
 		if _, err := sessionstore.Decode(b, topics); !errors.Is(err, sessionstore.ErrCorrupt) {
 			t.Errorf("snapshot %s: %v", name, err)
+		}
+	}
+	later := []byte{9, 1} // by another version of the program: the error says so
+	_, event := sessionstore.Recode(later)
+	_, snapshot := sessionstore.Decode(later, topics)
+	for what, err := range map[string]error{"event": event, "snapshot": snapshot} {
+		if !strings.Contains(fmt.Sprint(err), what+" of version 9, this program knows version 1") {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -38,6 +38,8 @@ type state struct {
 	to *aftermath
 	// route is told of changes of the routes; nil while replaying.
 	route func(k route.Key, members, online int)
+	// hold is told of changes of the routes that say who has an exclusive topic; nil while replaying.
+	hold func(k route.Key, h route.Hold, members int)
 }
 
 // aftermath is what must follow a change once its record is durable.
@@ -164,12 +166,8 @@ func (st *state) endSession(c *client) {
 		share := l.Share
 		st.enqueue(l.Msg, &share)
 	}
-	online := c.sess.Attached()
 	for _, sub := range c.sess.Subscriptions() {
-		if p, err := topic.Parse(sub.Filter); err == nil {
-			c.sess.Unsubscribe(sub.Filter)
-			st.forget(c, p, online)
-		}
+		st.let(c, sub.Filter)
 	}
 	c.sess = nil
 }

@@ -3,6 +3,7 @@ package sessionstore
 import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/route"
+	"github.com/pando-mq/pando/services/session"
 	"github.com/pando-mq/pando/services/topic"
 )
 
@@ -14,23 +15,31 @@ func (g *gatewayStream) subscribe(c *client, r *broker.SessionRequest) {
 		return
 	}
 	sess, id := c.sess, r.ID
-	p.after(func() {
-		w := &routeWait{p: p, left: 1}
-		w.done = func() {
-			g.reply(broker.SessionReply{ID: id, Subs: e.results})
-			for i, sub := range e.subs {
-				if e.results[i].Err == nil {
-					p.sendRetained(c, sess, sub, e.results[i].Existed)
-				}
-			}
-		}
+	if only := p.exclusives(c, e); len(only) > 0 {
+		p.acquireAll(only, e.results, func() { g.routed(c, sess, e, id) })
+		return
+	}
+	p.after(func() { g.routed(c, sess, e, id) })
+}
+
+// routed answers a SUBSCRIBE that is durable, when every router has its routes, and has retained messages sent.
+func (g *gatewayStream) routed(c *client, sess *session.Session, e *subscribed, id uint64) {
+	p := g.p
+	w := &routeWait{p: p, left: 1}
+	w.done = func() {
+		g.reply(broker.SessionReply{ID: id, Subs: e.results})
 		for i, sub := range e.subs {
-			if parsed, err := topic.Parse(sub.Filter); err == nil && e.results[i].Err == nil {
-				w.add(shareKey(c.key.tenant, parsed))
+			if e.results[i].Err == nil {
+				p.sendRetained(c, sess, sub, e.results[i].Existed)
 			}
 		}
-		p.call(func() { w.answered(nil) })
-	})
+	}
+	for i, sub := range e.subs {
+		if parsed, err := topic.Parse(sub.Filter); err == nil && e.results[i].Err == nil {
+			w.add(shareKey(c.key.tenant, parsed))
+		}
+	}
+	p.call(func() { w.answered(nil) })
 }
 
 // routeWait counts the routes that a SUBSCRIBE waits for.

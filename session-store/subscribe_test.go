@@ -141,7 +141,7 @@ func TestSubscribeErrors(t *testing.T) {
 
 func retained(n int) (all []*broker.Message) {
 	for i := range n {
-		m := message(fmt.Sprintf("r/%d", i), fmt.Sprint(i), 1)
+		m := message(fmt.Sprintf("r/%02d", i), fmt.Sprint(i), 1)
 		m.Retain = true
 		all = append(all, m)
 	}
@@ -154,11 +154,11 @@ func TestRetainedMessages(t *testing.T) {
 		existed bool
 		want    []string
 	}{
-		"new":                       {sub: broker.Subscription{Filter: "#", QoS: 1}, want: []string{"publish r/0=0 qos1 id2 retain", "publish r/1=1 qos1 id3 retain"}},
-		"again":                     {sub: broker.Subscription{Filter: "#", QoS: 1}, existed: true, want: []string{"publish r/0=0 qos1 id2 retain", "publish r/1=1 qos1 id3 retain"}},
-		"QoS 0":                     {sub: broker.Subscription{Filter: "r/1"}, want: []string{"publish r/1=1 qos0 retain"}},
-		"only if new, new":          {sub: broker.Subscription{Filter: "r/1", QoS: 1, RetainHandling: 1}, want: []string{"publish r/1=1 qos1 id2 retain"}},
-		"only if new, there":        {sub: broker.Subscription{Filter: "r/1", QoS: 1, RetainHandling: 1}, existed: true},
+		"new":                       {sub: broker.Subscription{Filter: "#", QoS: 1}, want: []string{"publish r/00=0 qos1 id2 retain", "publish r/01=1 qos1 id3 retain"}},
+		"again":                     {sub: broker.Subscription{Filter: "#", QoS: 1}, existed: true, want: []string{"publish r/00=0 qos1 id2 retain", "publish r/01=1 qos1 id3 retain"}},
+		"QoS 0":                     {sub: broker.Subscription{Filter: "r/01"}, want: []string{"publish r/01=1 qos0 retain"}},
+		"only if new, new":          {sub: broker.Subscription{Filter: "r/01", QoS: 1, RetainHandling: 1}, want: []string{"publish r/01=1 qos1 id2 retain"}},
+		"only if new, there":        {sub: broker.Subscription{Filter: "r/01", QoS: 1, RetainHandling: 1}, existed: true},
 		"never":                     {sub: broker.Subscription{Filter: "#", QoS: 1, RetainHandling: 2}},
 		"never for shared":          {sub: broker.Subscription{Filter: "$share/g/#", QoS: 1}},
 		"prefixes are not the name": {sub: broker.Subscription{Filter: "$local/r/0", QoS: 1}},
@@ -199,7 +199,7 @@ func TestRetainedMessagesArePaced(t *testing.T) {
 			if i > 0 {
 				d.ack(uint64(i), broker.AckPuback)
 			}
-			w.want("push", g.take(), fmt.Sprintf("publish r/%d=%d qos1 id%d retain", i, i, i+2))
+			w.want("push", g.take(), fmt.Sprintf("publish r/%02d=%d qos1 id%d retain", i, i, i+2))
 		}
 	}, func(c *sessionstore.Config) { c.Session.Queue.MaxLength = 20 })
 }

@@ -13,6 +13,16 @@ func (p *partition) remember(inc uint64) {
 	if p.gateways[inc] == nil {
 		p.gateways[inc] = &gateway{ref: broker.NodeRef{Incarnation: inc}}
 	}
+	p.notice(inc)
+}
+
+// notice has the view looked at for an incarnation that the last sweep did not see. Views pass over others, so a gateway may come and go between two sweeps
+// that see the same gateways.
+func (p *partition) notice(inc uint64) {
+	if _, ok := p.seen[inc]; !ok {
+		p.unseen = true
+		p.sweep(p.s.deps.Cluster.View())
+	}
 }
 
 // sweep detaches every attachment whose gateway incarnation is not in the view any more and settles its parked wills (rule R6). It is called with each view,

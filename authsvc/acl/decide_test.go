@@ -46,6 +46,10 @@ func TestDefaultFile(t *testing.T) {
 		{"others may not subscribe $SYS", acl.Request{IP: far, Action: acl.Subscribe, Topic: "$SYS"}, acl.Deny, 2},
 		{"eq # is literal", acl.Request{IP: far, Action: acl.Subscribe, Topic: "+/#"}, acl.Allow, 3},
 		{"the rest is allowed", acl.Request{IP: far, Action: acl.Publish, Topic: "a/b"}, acl.Allow, 3},
+		{"others may not publish into $SYS", acl.Request{IP: far, Action: acl.Publish, Topic: "$SYS/brokers"}, acl.Ignore, -1},
+		{"nor to $SYS", acl.Request{IP: far, Action: acl.Publish, Topic: "$SYS"}, acl.Ignore, -1},
+		{"what only begins like it is not it", acl.Request{IP: far, Action: acl.Publish, Topic: "$SYSTEM/x"}, acl.Allow, 3},
+		{"localhost publishes into $SYS", acl.Request{IP: local, Action: acl.Publish, Topic: "$SYS/brokers"}, acl.Allow, 1},
 		{"no address is not localhost", acl.Request{Action: acl.Subscribe, Topic: "#"}, acl.Deny, 2},
 	}
 	for _, tt := range tests {

@@ -24,6 +24,7 @@
 //	a/b          a/b                            a/b
 //	a/+          a/b, a/                        a/b, a/+      not a/#
 //	a/#          a, a/b, a/b/c                  a, a/b, a/+, a/+/c, a/#
+//	(all)        all but $SYS and below it      all       {allow, all}; {deny, all} is about $SYS too
 //	+/#  and #   all but those starting with $  all but those starting with $
 //	{eq, "#"}    (nothing)                      # literally, not +/#
 //	x/%u         x/<user name>                  x/<user name>

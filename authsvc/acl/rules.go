@@ -183,7 +183,7 @@ func (e *rule) matches(r *Request, ids *identities) bool {
 		return false
 	}
 	if e.topics == nil {
-		return true
+		return e.effect != Allow || r.Action != Publish || !IsSystem(r.Topic)
 	}
 	for i := range e.topics {
 		if e.topics[i].matches(r.Topic, ids) {
@@ -192,6 +192,9 @@ func (e *rule) matches(r *Request, ids *identities) bool {
 	}
 	return false
 }
+
+// IsSystem reports whether a topic is one by which nodes tell about themselves. Only a rule that names it lets a client publish there.
+func IsSystem(topic string) bool { return topic == "$SYS" || strings.HasPrefix(topic, "$SYS/") }
 
 // merge walks ascending lists of rule indexes as one, each index once.
 type merge [3][]int32

@@ -41,6 +41,28 @@ func FromSeed(b []byte) (Stored, error) {
 	return Stored{Scheme: Scheme{Algorithm: MD5, Salt: SaltFirst}, Salt: b[:4:4], Hash: hex.EncodeToString(b[4:])}, nil
 }
 
+// SeedMethod is the method of Import for what the seed's built-in user tables hold.
+const SeedMethod = "emq"
+
+// Import makes a Stored of a hash that came from elsewhere. method is a setting
+// that ParseScheme reads, or SeedMethod: then text is the 40 hexadecimal digits
+// of the 20 bytes that FromSeed reads, and there is no other salt.
+func Import(method, text string, salt []byte) (Stored, error) {
+	if strings.EqualFold(strings.TrimSpace(method), SeedMethod) {
+		b, err := hex.DecodeString(text)
+		if err != nil || len(salt) > 0 {
+			return Stored{}, ErrMalformed
+		}
+		return FromSeed(b)
+	}
+	sc, err := ParseScheme(method)
+	if err != nil {
+		return Stored{}, err
+	}
+	s := Stored{Scheme: sc, Hash: text, Salt: salt}
+	return s, s.Validate()
+}
+
 // Validate returns ErrMalformed, ErrLimits or ErrScheme if no password can be
 // verified against s.
 func (s Stored) Validate() error {

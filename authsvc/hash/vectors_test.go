@@ -298,9 +298,13 @@ func FuzzStored(f *testing.F) {
 	f.Add("bcrypt", "$2b$04$Q5QNi6Se0zMeTflVBUjt0..6hunnw/er27gB7y7fkY2J.a.ag/.Rm", "")
 	f.Add("pbkdf2,sha,4,20", "4b007901b765489abead49d926f721d065a429c1", "salt")
 	f.Add("salt md5", "c91e85973ceee05f005996584f067a72", "salt")
+	f.Add("emq", "73616c74c91e85973ceee05f005996584f067a72", "")
 	f.Add("argon2id,64,1,1", "$argon2id$v=19$m=4294967295,t=4294967295,p=255$$", "")
 	v := verifier(f, "plain")
 	f.Fuzz(func(t *testing.T, setting, stored, salt string) {
+		if s, err := hash.Import(setting, stored, []byte(salt)); err == nil && s.Validate() != nil {
+			t.Fatalf("%q is imported and not valid", setting)
+		}
 		sc, err := hash.ParseScheme(setting)
 		if err != nil {
 			return

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"github.com/pando-mq/pando/authsvc/hash"
@@ -14,13 +15,17 @@ type meta struct {
 	aclSeq  uint64 // of the last one that makes compiled rules stale
 	fileSeq uint64 // of the last acl_reload
 	file    string // its digest
+	seed    string // Key of the first scram_seed; "" if there was none
 	tip     string // Digest of the event seq; "" if that came with a snapshot
 }
 
-const metaColumns = "seq, acl_seq, file_seq, acl_file, tip"
+// userColumns are those that scanUser reads.
+const userColumns = "name, scheme, hash, salt, superuser, created, scram"
+
+const metaColumns = "seq, acl_seq, file_seq, acl_file, scram_seed, tip"
 
 func (m *meta) scan(row scanner) error {
-	return row.Scan(&m.seq, &m.aclSeq, &m.fileSeq, &m.file, &m.tip)
+	return row.Scan(&m.seq, &m.aclSeq, &m.fileSeq, &m.file, &m.seed, &m.tip)
 }
 
 // writes are the prepared statements of the one writing connection.
@@ -35,7 +40,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{s.write, &s.w.userPut, "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?)"},
+		{s.write, &s.w.userPut, "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 		{s.write, &s.w.userDel, "DELETE FROM users WHERE tenant = ? AND name = ?"},
 		{s.write, &s.w.clientPut, "INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?)"},
 		{s.write, &s.w.clientDel, "DELETE FROM clients WHERE tenant = ? AND name = ?"},
@@ -44,10 +49,10 @@ func (s *Store) prepare(ctx context.Context) error {
 		{s.write, &s.w.aclDel, "DELETE FROM acl WHERE tenant = ? AND id = ?"},
 		{s.write, &s.w.aclIDs, "SELECT id FROM acl WHERE tenant = ? ORDER BY position"},
 		{s.write, &s.w.aclMove, "UPDATE acl SET position = ? WHERE tenant = ? AND id = ?"},
-		{s.write, &s.w.setMeta, "UPDATE meta SET seq = ?, acl_seq = ?, file_seq = ?, acl_file = ?, tip = ?"},
+		{s.write, &s.w.setMeta, "UPDATE meta SET seq = ?, acl_seq = ?, file_seq = ?, acl_file = ?, scram_seed = ?, tip = ?"},
 		{s.read, &s.r.empty, "SELECT NOT EXISTS (SELECT 1 FROM users) AND NOT EXISTS (SELECT 1 FROM clients)"},
-		{s.read, &s.r.user, "SELECT name, scheme, hash, salt, superuser, created FROM users WHERE tenant = ? AND name = ?"},
-		{s.read, &s.r.users, "SELECT name, scheme, hash, salt, superuser, created FROM users WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"},
+		{s.read, &s.r.user, "SELECT " + userColumns + " FROM users WHERE tenant = ? AND name = ?"},
+		{s.read, &s.r.users, "SELECT " + userColumns + " FROM users WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"},
 		{s.read, &s.r.client, "SELECT name, scheme, hash, salt, created FROM clients WHERE tenant = ? AND name = ?"},
 		{s.read, &s.r.clients, "SELECT name, scheme, hash, salt, created FROM clients WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"},
 		{s.read, &s.r.rules, `SELECT id, allow, ipaddr, username, clientid, access, topic FROM acl
@@ -113,7 +118,7 @@ func (s *Store) change(ctx context.Context, f func(*change) error) error {
 	if err := f(c); err != nil {
 		return classify(err)
 	}
-	if err := c.exec(ctx, s.w.setMeta, int64(c.seq), int64(c.aclSeq), int64(c.fileSeq), c.file, c.tip); err != nil {
+	if err := c.exec(ctx, s.w.setMeta, int64(c.seq), int64(c.aclSeq), int64(c.fileSeq), c.file, c.seed, c.tip); err != nil {
 		return classify(err)
 	}
 	if err := tx.Commit(); err != nil {
@@ -147,6 +152,10 @@ func (c *change) apply(ctx context.Context, e *Event) error {
 		c.aclSeq = e.Sequence
 	case ACLPut, ACLDel, ACLOrder:
 		c.aclSeq = e.Sequence
+	case SCRAMSeed:
+		if c.seed == "" {
+			c.seed = e.Key
+		}
 	}
 	return nil
 }
@@ -155,8 +164,7 @@ func (c *change) apply(ctx context.Context, e *Event) error {
 func (c *change) put(ctx context.Context, e *Event) error {
 	switch e.Type {
 	case UserPut:
-		u := e.User
-		return c.exec(ctx, c.w.userPut, e.Tenant, u.Name, u.Password.Scheme.String(), u.Password.Hash, salt(u.Password), u.Superuser, u.Created.UnixMilli())
+		return c.putUser(ctx, e.Tenant, e.User)
 	case UserDel:
 		return c.exec(ctx, c.w.userDel, e.Tenant, e.Key)
 	case ClientPut:
@@ -171,10 +179,21 @@ func (c *change) put(ctx context.Context, e *Event) error {
 		return c.exec(ctx, c.w.aclDel, e.Tenant, e.Key)
 	case ACLOrder:
 		return c.order(ctx, e.Tenant, e.Order)
-	case ACLReload:
+	case ACLReload, SCRAMSeed:
 		return nil
 	}
 	return ErrInvalid
+}
+
+func (c *change) putUser(ctx context.Context, tenant string, u *User) error {
+	keys := []byte{}
+	if len(u.SCRAM) > 0 {
+		var err error
+		if keys, err = json.Marshal(u.SCRAM); err != nil {
+			return err
+		}
+	}
+	return c.exec(ctx, c.w.userPut, tenant, u.Name, u.Password.Scheme.String(), u.Password.Hash, salt(u.Password), u.Superuser, u.Created.UnixMilli(), keys)
 }
 
 // salt returns the salt as a value that is never NULL.

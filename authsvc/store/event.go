@@ -15,6 +15,8 @@ import (
 
 	"github.com/pando-mq/pando/authsvc/acl"
 	"github.com/pando-mq/pando/authsvc/hash"
+	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/scram"
 )
 
 // Version is the version of events that this package writes and the newest it
@@ -33,6 +35,7 @@ const (
 	ACLPut    Type = "acl_put"    // Rule; a new one comes last, a replaced one keeps its place
 	ACLDel    Type = "acl_del"    // Key: the rule's ID
 	ACLOrder  Type = "acl_order"  // Order; rules it does not name follow in the order they had
+	SCRAMSeed Type = "scram_seed" // Key: 64 hexadecimal digits, the secret of which the replicas make the salts of unknown users; only the first one counts
 	ACLReload Type = "acl_reload" // Key: the digest of what the owner reads outside the journal; every replica reads its rule file again
 )
 
@@ -62,8 +65,32 @@ type Event struct {
 type User struct {
 	Name      string      `json:"name"`
 	Password  hash.Stored `json:"password"`
+	SCRAM     []SCRAM     `json:"scram,omitempty"`     // for enhanced authentication, at most one of each method
 	Superuser bool        `json:"superuser,omitempty"` // skips all access rules
 	Created   time.Time   `json:"created"`             // kept to the millisecond, UTC
+}
+
+// SCRAM is what is kept of a user's password for one method of package scram.
+type SCRAM struct {
+	Method     string `json:"method"`
+	Iterations int    `json:"iterations"`
+	Salt       []byte `json:"salt"`
+	StoredKey  []byte `json:"stored_key"`
+	ServerKey  []byte `json:"server_key"`
+}
+
+// Keys is s in the vocabulary of the suite.
+func (s *SCRAM) Keys() broker.SCRAM {
+	return broker.SCRAM{Method: s.Method, Iterations: s.Iterations, Salt: s.Salt, StoredKey: s.StoredKey, ServerKey: s.ServerKey}
+}
+
+// SCRAMOf is the inverse of Keys, for a list.
+func SCRAMOf(list []broker.SCRAM) []SCRAM {
+	var out []SCRAM
+	for _, k := range list {
+		out = append(out, SCRAM{Method: k.Method, Iterations: k.Iterations, Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey})
+	}
+	return out
 }
 
 // Client is a built-in client id with its password (§6.5).
@@ -180,7 +207,7 @@ func (e Event) validateFields() error {
 	}
 	want, ok := map[Type]string{
 		UserPut: "user", ClientPut: "client", ACLPut: "rule", ACLOrder: "order",
-		UserDel: "key", ClientDel: "key", ACLDel: "key", ACLReload: "key",
+		UserDel: "key", ClientDel: "key", ACLDel: "key", ACLReload: "key", SCRAMSeed: "key",
 	}[e.Type]
 	if !ok {
 		return fmt.Errorf("%w: unknown type %q", ErrInvalid, e.Type)
@@ -194,7 +221,15 @@ func (e Event) validateFields() error {
 func (e Event) validateBody() error {
 	switch e.Type {
 	case UserPut:
+		if err := validateSCRAM(e.User.SCRAM); err != nil {
+			return err
+		}
 		return validateCredential(e.User.Name, e.User.Password, e.User.Created)
+	case SCRAMSeed:
+		if b, err := hex.DecodeString(e.Key); err != nil || len(b) != sha256.Size {
+			return errors.New("key is not 64 hexadecimal digits")
+		}
+		return nil
 	case ClientPut:
 		return validateCredential(e.Client.ID, e.Client.Password, e.Client.Created)
 	case ACLPut:
@@ -220,6 +255,20 @@ func validateCredential(name string, password hash.Stored, created time.Time) er
 		return errors.New("created is not within the years 1970 to 9999")
 	}
 	return password.Validate()
+}
+
+func validateSCRAM(list []SCRAM) error {
+	seen := map[string]bool{}
+	for i := range list {
+		if err := scram.Validate(list[i].Keys()); err != nil {
+			return err
+		}
+		if seen[list[i].Method] {
+			return fmt.Errorf("two keys of %s", list[i].Method)
+		}
+		seen[list[i].Method] = true
+	}
+	return nil
 }
 
 func validateOrder(ids []string) error {

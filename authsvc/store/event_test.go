@@ -138,6 +138,9 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	f.Add([]byte(`{"v":1,"seq":1,"type":"scram_seed","key":"` + strings.Repeat("0a", 32) + `"}`))
+	f.Add([]byte(`{"v":1,"seq":1,"type":"user_put","user":{"name":"a","password":{"scheme":"plain","hash":"x"},"scram":[{"method":"SCRAM-SHA-256","iterations":4096,` +
+		`"salt":"AAAA","stored_key":"` + strings.Repeat("A", 43) + `=","server_key":"` + strings.Repeat("A", 43) + `="}],"created":"2026-01-01T00:00:00Z"}}`))
 	f.Add([]byte(`{"v":2}`))
 	f.Add([]byte(`{"v":1,"seq":1,"type":"user_del","key":"b"} x`))
 	f.Fuzz(func(t *testing.T, b []byte) {

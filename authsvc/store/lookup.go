@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -105,7 +106,11 @@ func scanUser(row scanner) (User, error) {
 	var u User
 	var scheme string
 	var created int64
-	err := row.Scan(&u.Name, &scheme, &u.Password.Hash, &u.Password.Salt, &u.Superuser, &created)
+	var keys []byte
+	err := row.Scan(&u.Name, &scheme, &u.Password.Hash, &u.Password.Salt, &u.Superuser, &created, &keys)
+	if err == nil && len(keys) > 0 {
+		err = json.Unmarshal(keys, &u.SCRAM)
+	}
 	if err != nil {
 		return User{}, err
 	}

@@ -15,7 +15,7 @@ import (
 // line feed.
 //
 //	{"format":1,"seq":<last event>,"acl_seq":<last event on rules>,
-//	 "file_seq":<last acl_reload>,"acl_file":"<its digest>","records":<n>}     in one line
+//	 "file_seq":<last acl_reload>,"acl_file":"<its digest>","scram_seed":"<its key>","records":<n>}     in one line
 //	<n events of the types user_put, client_put and acl_put>, in the order of
 //	(tenant, name), (tenant, id), (tenant, place); their seq is 1..n
 //	{"sha256":"<of all bytes before this line>"}
@@ -34,6 +34,7 @@ type snapshotHead struct {
 	ACLSeq  uint64 `json:"acl_seq"`
 	FileSeq uint64 `json:"file_seq,omitempty"`
 	ACLFile string `json:"acl_file,omitempty"`
+	Seed    string `json:"scram_seed,omitempty"`
 	Records int    `json:"records"`
 }
 
@@ -58,15 +59,15 @@ func (s *Store) Snapshot(ctx context.Context) ([]byte, error) {
 
 func snapshot(ctx context.Context, tx *sql.Tx) ([]byte, error) {
 	head := snapshotHead{Format: snapshotFormat}
-	err := tx.QueryRowContext(ctx, `SELECT seq, acl_seq, file_seq, acl_file,
+	err := tx.QueryRowContext(ctx, `SELECT seq, acl_seq, file_seq, acl_file, scram_seed,
 		(SELECT count(*) FROM users) + (SELECT count(*) FROM clients) + (SELECT count(*) FROM acl)
-		FROM meta`).Scan(&head.Seq, &head.ACLSeq, &head.FileSeq, &head.ACLFile, &head.Records)
+		FROM meta`).Scan(&head.Seq, &head.ACLSeq, &head.FileSeq, &head.ACLFile, &head.Seed, &head.Records)
 	if err != nil {
 		return nil, err
 	}
 	w := &lineWriter{}
 	w.line(head)
-	if err := dump(ctx, tx, w, "SELECT tenant, name, scheme, hash, salt, superuser, created FROM users ORDER BY tenant, name", func(row scanner) (Event, error) {
+	if err := dump(ctx, tx, w, "SELECT tenant, "+userColumns+" FROM users ORDER BY tenant, name", func(row scanner) (Event, error) {
 		u, err := scanUser(row)
 		return Event{Type: UserPut, User: &u}, err
 	}); err != nil {
@@ -150,7 +151,7 @@ func (s *Store) Restore(ctx context.Context, snapshot []byte) error {
 				return fmt.Errorf("restore users database: record %d: %w", i+1, err)
 			}
 		}
-		c.meta = meta{seq: head.Seq, aclSeq: head.ACLSeq, fileSeq: head.FileSeq, file: head.ACLFile}
+		c.meta = meta{seq: head.Seq, aclSeq: head.ACLSeq, fileSeq: head.FileSeq, file: head.ACLFile, seed: head.Seed}
 		return nil
 	})
 }

@@ -21,7 +21,7 @@ import (
 // What marks a file as ours, in SQLite's own header.
 const (
 	applicationID = 0x50414e44 // "PAND"
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // readers is how many look-ups run at once.
@@ -30,10 +30,10 @@ const readers = 4
 // schema creates the tables. Names compare byte by byte (SQLite's BINARY).
 const schema = `
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, acl_seq INTEGER NOT NULL, file_seq INTEGER NOT NULL,
-	acl_file TEXT NOT NULL, tip TEXT NOT NULL);
-INSERT INTO meta VALUES (1, 0, 0, 0, '', '');
+	acl_file TEXT NOT NULL, scram_seed TEXT NOT NULL, tip TEXT NOT NULL);
+INSERT INTO meta VALUES (1, 0, 0, 0, '', '', '');
 CREATE TABLE users (tenant TEXT NOT NULL, name TEXT NOT NULL, scheme TEXT NOT NULL, hash TEXT NOT NULL, salt BLOB NOT NULL,
-	superuser INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (tenant, name)) WITHOUT ROWID;
+	superuser INTEGER NOT NULL, created INTEGER NOT NULL, scram BLOB NOT NULL, PRIMARY KEY (tenant, name)) WITHOUT ROWID;
 CREATE TABLE clients (tenant TEXT NOT NULL, name TEXT NOT NULL, scheme TEXT NOT NULL, hash TEXT NOT NULL, salt BLOB NOT NULL,
 	created INTEGER NOT NULL, PRIMARY KEY (tenant, name)) WITHOUT ROWID;
 CREATE TABLE acl (tenant TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, allow INTEGER NOT NULL, ipaddr TEXT NOT NULL,
@@ -238,6 +238,9 @@ func (s *Store) FileVersion() (sequence uint64, digest string) {
 	m := s.meta.Load()
 	return m.fileSeq, m.file
 }
+
+// SCRAMSeed returns the key of the first scram_seed event, "" if there was none.
+func (s *Store) SCRAMSeed() string { return s.meta.Load().seed }
 
 // Close ends all look-ups and releases the file.
 func (s *Store) Close() error {

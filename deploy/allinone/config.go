@@ -11,6 +11,7 @@ import (
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/sys"
 	sessionstore "github.com/pando-mq/pando/session-store"
 )
 
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	boot.Common
 	MQTT     gatewaymqtt.Config       `yaml:"mqtt" doc:"The MQTT gateway."`
+	Sys      sys.Config               `yaml:"sys" doc:"What a node tells about itself under $SYS."`
 	Session  session.Config           `yaml:"session" doc:"What holds for every session, in the gateways and in the session-stores."`
 	Retained router.RetainedConfig    `yaml:"retained" doc:"Retained messages, kept by the routers."`
 	Router   router.Config            `yaml:"router" doc:"The routers."`
@@ -28,7 +30,7 @@ type Config struct {
 
 // Default is the configuration without a file, but for what the default tags of the common sections say: boot.Load adds that.
 func Default() *Config {
-	c := &Config{MQTT: gatewaymqtt.DefaultConfig(), Session: session.DefaultConfig(), Auth: authsvc.Default(), Mgmt: mgmtapi.Default()}
+	c := &Config{MQTT: gatewaymqtt.DefaultConfig(), Sys: sys.DefaultConfig(), Session: session.DefaultConfig(), Auth: authsvc.Default(), Mgmt: mgmtapi.Default()}
 	c.Router, c.Retained = router.Default()
 	c.Store = sessionstore.DefaultConfig().Store
 	return c
@@ -43,6 +45,17 @@ func (c *Config) Settle() error {
 			"pando runs everything in one process, with its own etcd and NATS; leave both empty here"))
 	}
 	return errors.Join(errs...)
+}
+
+// CheckFiles reads the files that the configuration names and a start needs: certificates and access rules.
+func (c *Config) CheckFiles() error { return errors.Join(c.MQTT.CheckFiles(), c.Auth.CheckFiles()) }
+
+// CheckExposure refuses listeners that strangers could use, as a start does; users says whether somebody added users beside those of the configuration.
+func (c *Config) CheckExposure(users bool) error {
+	return c.MQTT.CheckExposure(gatewaymqtt.Access{
+		Authentication:    users || len(c.Auth.Users)+len(c.Auth.Clients) > 0,
+		AnonymousExplicit: c.Auth.AllowAnonymous != nil && *c.Auth.AllowAnonymous,
+	})
 }
 
 // Reference writes the reference page of all keys, as Markdown.
@@ -65,7 +78,7 @@ A key is set, each over the one before, by: its default, an EMQ 2 installation (
 
 Durations are written 10s, 5m, 2h, 7d, 2w; sizes 64KB, 1MB, 1GiB; secrets as the value itself, file:///path or env:NAME.
 
-Common to all processes: node, data_dir, port_offset, cluster, journal, log, ops, limits. Read by: mqtt gateway-mqtt · session gateway-mqtt and
+Common to all processes: node, data_dir, port_offset, cluster, journal, log, ops, limits. Read by: mqtt, sys gateway-mqtt · session gateway-mqtt and
 session-store · retained, router router · store session-store · auth authsvc · mgmt mgmt-api. ` + "`pando`" + ` reads all of them.
 
 `

@@ -7,9 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,7 +29,6 @@ type Info struct {
 	Listeners   []Listener
 	CAFile      string // of the certificate made at the first start; "": every TLS listener has one of its own
 	Fingerprint string // SHA-256 of that authority
-	Once        int    // lines that were told once, such as a first password; they are where the process wrote its standard output
 }
 
 // Listener is one listener of the gateway.
@@ -103,20 +104,48 @@ func (i Info) Tell(w io.Writer) {
 	}
 }
 
-// Next writes what to type next.
+// Next writes what to type next. The certificate made at the first start names localhost, not every address that a listener may be bound to.
 func (i Info) Next(w io.Writer) {
 	plain := slices.IndexFunc(i.Listeners, func(l Listener) bool { return l.Kind == "tcp" })
-	secure := slices.IndexFunc(i.Listeners, func(l Listener) bool { return l.Kind == "ssl" && !l.Own && i.CAFile != "" })
+	secure := slices.IndexFunc(i.Listeners, func(l Listener) bool {
+		return l.Kind == "ssl" && !l.Own && i.CAFile != "" && l.host() == "localhost"
+	})
 	switch {
 	case secure >= 0:
-		fmt.Fprintf(w, "Listen:  mosquitto_sub -h localhost -p %s --cafile %s -t 'hello/#' -v\n", port(i.Listeners[secure].Addr), i.CAFile)
+		fmt.Fprintf(w, "Listen:  mosquitto_sub -h localhost -p %s --cafile %s -t 'hello/#' -v\n", port(i.Listeners[secure].Addr), quote(i.CAFile))
 	case plain >= 0:
-		fmt.Fprintf(w, "Listen:  mosquitto_sub -p %s -t 'hello/#' -v\n", port(i.Listeners[plain].Addr))
+		fmt.Fprintf(w, "Listen:  mosquitto_sub %s -t 'hello/#' -v\n", i.Listeners[plain].place())
 	}
 	if plain >= 0 {
-		fmt.Fprintf(w, "Publish: mosquitto_pub -p %s -t hello/world -m hi -q 1\n", port(i.Listeners[plain].Addr))
+		fmt.Fprintf(w, "Publish: mosquitto_pub %s -t hello/world -m hi -q 1\n", i.Listeners[plain].place())
 	}
-	fmt.Fprintf(w, "Look:    pandoctl --data-dir %s clients list\n", i.DataDir)
+	fmt.Fprintf(w, "Look:    pandoctl --data-dir %s clients list\n", quote(i.DataDir))
+}
+
+// host is how a client on this machine names the listener's host.
+func (l Listener) host() string {
+	host, _, err := net.SplitHostPort(l.Addr)
+	a, bad := netip.ParseAddr(host)
+	if err != nil || bad != nil || a.IsUnspecified() || a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		return "localhost"
+	}
+	return host
+}
+
+// place is where mosquitto's programs, which assume localhost, find the listener.
+func (l Listener) place() string {
+	if h := l.host(); h != "localhost" {
+		return "-h " + h + " -p " + port(l.Addr)
+	}
+	return "-p " + port(l.Addr)
+}
+
+// quote writes a path as a shell takes it.
+func quote(path string) string {
+	if strings.ContainsAny(path, " \t\n'\"$`&|;<>()*?[]#~!{}") {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
 
 func port(addr string) string {

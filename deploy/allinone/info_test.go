@@ -22,12 +22,28 @@ func TestNextFitsTheListeners(t *testing.T) {
 		"a configured certificate":  {[]allinone.Listener{tcp, own, ws}, "mosquitto_sub -p 1883 ", "--cafile"},
 		"no TLS":                    {[]allinone.Listener{tcp, ws}, "mosquitto_sub -p 1883 ", "--cafile"},
 		"WebSocket is all there is": {[]allinone.Listener{ws}, "pandoctl --data-dir data ", "mosquitto_"},
-		"one of two has its own":    {[]allinone.Listener{tcp, own, {Name: "ssl2", Kind: "ssl", Addr: "127.0.0.1:8885"}}, "-p 8885 --cafile", "-p 8883"},
+		"an address that the certificate does not name": {
+			[]allinone.Listener{{Kind: "tcp", Addr: "192.0.2.7:1883"}, {Kind: "ssl", Addr: "192.0.2.7:8883"}}, "mosquitto_sub -h 192.0.2.7 -p 1883 ", "localhost",
+		},
+		"all addresses":          {[]allinone.Listener{{Kind: "tcp", Addr: "[::]:1883"}, {Kind: "ssl", Addr: "[::]:8883"}}, "mosquitto_sub -h localhost -p 8883 ", "-h ::"},
+		"one of two has its own": {[]allinone.Listener{tcp, own, {Name: "ssl2", Kind: "ssl", Addr: "127.0.0.1:8885"}}, "-p 8885 --cafile", "-p 8883"},
 	} {
 		var out strings.Builder
 		allinone.Info{DataDir: "data", CAFile: "data/certs/ca.pem", Listeners: c.listeners}.Next(&out)
 		if !strings.Contains(out.String(), c.want) || strings.Contains(out.String(), c.not) {
 			t.Errorf("%s: %q, want %q and not %q", name, out.String(), c.want, c.not)
+		}
+	}
+}
+
+// A path that a shell would take apart is quoted.
+func TestNextQuotesPaths(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	allinone.Info{DataDir: "my 'data'", CAFile: "my data/ca.pem", Listeners: []allinone.Listener{{Kind: "ssl", Addr: "127.0.0.1:8883"}}}.Next(&out)
+	for _, want := range []string{`--cafile 'my data/ca.pem' -t`, `--data-dir 'my '\''data'\''' clients`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q, want %q", out.String(), want)
 		}
 	}
 }

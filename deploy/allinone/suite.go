@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Files []string   // configuration files that were read, to be told
 	Tell  io.Writer  // takes the dozen lines of the start; nil: nobody reads them
+	Watch bool       // somebody reads Tell as it comes, so it may show a password once; false: that waits in a file
 	Ready func(Info) // is called once everything serves; nil: nobody waits
 }
 
@@ -116,7 +117,10 @@ func (s *suite) openInfra(ctx context.Context) error {
 
 // build makes one life of the services.
 func (s *suite) build(ctx context.Context, in *boot.Incarnation) error {
-	g := &graph{config: s.config, infra: s.infra, in: in, cert: s.cert, say: s.say}
+	g := &graph{config: s.config, infra: s.infra, in: in, cert: s.cert}
+	if s.options.Watch {
+		g.say = s.say
+	}
 	if s.graph == nil {
 		s.graph = g
 	}
@@ -132,7 +136,7 @@ func (s *suite) say(line string) {
 
 // announce tells people, and the file for `pando status`, what runs.
 func (s *suite) announce(context.Context) error {
-	s.info.Ops, s.info.Once = s.process.Ops.Addr(), len(s.once)
+	s.info.Ops = s.process.Ops.Addr()
 	s.info.Durability, s.info.Listeners = s.infra.Durability(), s.graph.told()
 	if s.config.Mgmt.Listen != "" {
 		rest, err := boot.Offset(s.config.Mgmt.Listen, s.config.PortOffset)

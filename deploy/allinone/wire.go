@@ -18,8 +18,10 @@ import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/edge"
+	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/run"
+	"github.com/pando-mq/pando/services/sys"
 	sessionstore "github.com/pando-mq/pando/session-store"
 )
 
@@ -32,17 +34,19 @@ type graph struct {
 	cert   gatewaymqtt.Certificate
 	say    func(string) // what an operator must see once
 
+	hooks   *hook.Chains
 	auth    *authsvc.Service
 	router  *router.Router
 	store   *sessionstore.Store
 	edge    *edge.Edge
 	gateway atomic.Pointer[gatewaymqtt.Gateway] // made at its start, when the users are known
+	sys     *sys.Service
 	mgmt    *mgmtapi.Server
 }
 
 // build makes the graph and says in which order it starts. It stops in the reverse order.
 func (g *graph) build(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{g.buildAuth, g.buildRouting, g.buildEdge, g.buildMgmt} {
+	for _, step := range []func(context.Context) error{g.buildAuth, g.buildRouting, g.buildEdge, g.buildSys, g.buildMgmt} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -52,6 +56,7 @@ func (g *graph) build(ctx context.Context) error {
 	g.in.Add("router", g.router)
 	g.in.Add("edge", g.edge)
 	g.in.Add("partitions", run.Func{OnStart: g.awaitPartitions})
+	g.in.Add("sys", g.sys)
 	g.in.Add("gateway-mqtt", run.Func{OnStart: g.startGateway, OnStop: g.stopGateway})
 	g.in.Add("mgmt-api", g.mgmt)
 	g.in.OnLoss(g.edge.Fence)
@@ -99,15 +104,29 @@ func (g *graph) buildRouting(ctx context.Context) error {
 }
 
 func (g *graph) buildEdge(ctx context.Context) error {
+	if err := g.infra.Fits("mqtt.max_packet_size", g.config.MQTT.MaxPacketSize); err != nil {
+		return err
+	}
 	member, err := g.register(ctx, cluster.Gateway)
 	if err != nil {
 		return err
 	}
 	n := member.Node()
+	g.hooks = &hook.Chains{}
 	g.edge, err = edge.New(g.config.MQTT.Edge(g.config.Session, g.config.Limits.Connections()), edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster,
 		Auth: g.auth, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Sessions: g.store,
-		Listeners: g.listeners, Durability: g.infra.Durability(), Log: g.log("edge"), Registerer: g.in.Metrics,
+		Hooks: g.hooks, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()),
+		Listeners: g.listeners, ControlListener: g.controlListener, Durability: g.infra.Durability(), Log: g.log("edge"), Registerer: g.in.Metrics,
+	})
+	return err
+}
+
+func (g *graph) buildSys(context.Context) (err error) {
+	g.sys, err = sys.New(g.config.Sys, sys.Deps{
+		Node: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster, Gateway: g.edge, Publish: g.edge.PublishSystem, Hooks: g.hooks, Bus: g.infra.Bus,
+		Routers: func(cluster.Node) broker.RouterAdmin { return g.router },
+		Stores:  func(cluster.Node) broker.SessionAdmin { return g.store }, Log: g.log("sys"), Registerer: g.in.Metrics,
 	})
 	return err
 }
@@ -180,7 +199,7 @@ func (g *graph) startGateway(ctx context.Context) error {
 	}
 	gw, err := gatewaymqtt.New(g.config.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: g.cert, Status: g.status,
-		Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
+		MaxConnections: g.config.Limits.Connections(), Full: g.sys.Full, Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err
@@ -203,6 +222,14 @@ func (g *graph) listeners() []broker.ListenerInfo {
 		return gw.Listeners()
 	}
 	return nil
+}
+
+// controlListener is for operators; there is nothing to control while there is no gateway.
+func (g *graph) controlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if gw := g.gateway.Load(); gw != nil {
+		return gw.ControlListener(ctx, name, do)
+	}
+	return broker.E(broker.KindUnavailable, "control listener: the gateway does not run", nil)
 }
 
 func (g *graph) listening() error {

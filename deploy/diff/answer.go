@@ -65,7 +65,6 @@ func (f *fields) take(n int) []byte {
 
 func (f *fields) u8() byte     { return f.take(1)[0] }
 func (f *fields) u16() uint16  { return binary.BigEndian.Uint16(f.take(2)) }
-func (f *fields) u32() uint32  { return binary.BigEndian.Uint32(f.take(4)) }
 func (f *fields) text() string { return string(f.take(int(f.u16()))) }
 
 func (f *fields) varint() int {

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/pando-mq/pando/deploy/allinone"
 	"github.com/pando-mq/pando/services/boot"
+	"github.com/pando-mq/pando/services/run"
 )
 
 // single is the suite in one process.
@@ -53,7 +57,7 @@ func freeOffset() (int, error) {
 }
 
 func free(offset int) error {
-	for _, port := range []int{1883, 8883, 8083, 8084, 8080, boot.PortOps} {
+	for _, port := range append(slices.Collect(maps.Values(morePorts)), 1883, 8883, 8083, 8084, 8080, boot.PortOps) {
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(boot.OffsetPort(port, offset))))
 		if err != nil {
 			return err
@@ -82,14 +86,17 @@ func (s *single) start(ctx context.Context) error {
 	return err
 }
 
-func (s *single) addrs(kind string) []string {
+// addrs is the address of a listener; the suite's own ones are named by their kind.
+func (s *single) addrs(name string) []string {
 	for _, l := range s.info.Listeners {
-		if l.Kind == kind {
+		if l.Name == name {
 			return []string{l.Addr}
 		}
 	}
 	return nil
 }
+
+func (s *single) More(name string) []string { return s.addrs(name) }
 
 func (s *single) MQTT() []string  { return s.addrs("tcp") }
 func (s *single) TLS() []string   { return s.addrs("ssl") }
@@ -106,9 +113,50 @@ func (s *single) Ctl(ctx context.Context, stdin string, args ...string) (string,
 
 func (s *single) Services() []string { return []string{"pando"} }
 
-func (s *single) Restart(ctx context.Context, service string) error {
+// known refuses the names that Services does not give.
+func (s *single) known(service string) error {
 	if service != "pando" {
 		return errors.New("there is no service " + service)
+	}
+	return nil
+}
+
+func (s *single) Kill(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, "data", boot.PidFile)
+	pid, err := run.Running(file)
+	if err != nil {
+		return err
+	}
+	if err := run.Kill(pid); err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := run.Running(file); errors.Is(err, run.ErrNotRunning) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("kill process %d: %w", pid, ctx.Err())
+		}
+	}
+}
+
+func (s *single) Start(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
+	}
+	return s.start(ctx)
+}
+
+func (s *single) Restart(ctx context.Context, service string) error {
+	if err := s.known(service); err != nil {
+		return err
 	}
 	if err := s.Stop(ctx); err != nil {
 		return err

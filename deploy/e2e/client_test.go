@@ -67,6 +67,9 @@ func kinds() []kind {
 		{"paho.golang 5", func(t *testing.T, o connect) client { return paho5(t, o) }},
 		{"MQTT.js 3.1.1 ws", func(t *testing.T, o connect) client { return mqttjs(t, 4, "ws", o) }},
 		{"MQTT.js 5 wss", func(t *testing.T, o connect) client { return mqttjs(t, 5, "wss", o) }},
+		{"mosquitto 3.1 tls", func(t *testing.T, o connect) client { return mosquittoTLS(t, "mqttv31", o) }},
+		{"mosquitto 3.1.1 tls", func(t *testing.T, o connect) client { return mosquittoTLS(t, "mqttv311", o) }},
+		{"mosquitto 5 tls", func(t *testing.T, o connect) client { return mosquittoTLS(t, "mqttv5", o) }},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +21,15 @@ type Env interface {
 	TLS() []string
 	WS() []string
 	WSS() []string
-	CAFile() string // PEM of the authorities that signed the gateways' certificates
+	More(name string) []string // listeners of morePorts
+	CAFile() string            // PEM of the authorities that signed the gateways' certificates
 	REST() (url, user, password string)
 	ACLFile() string // the file of access rules; `pandoctl acl reload` reads it again
 	Ctl(ctx context.Context, stdin string, args ...string) (string, error)
 	Services() []string
 	Restart(ctx context.Context, service string) error // graceful
+	Kill(ctx context.Context, service string) error    // with SIGKILL; returns when it is gone
+	Start(ctx context.Context, service string) error   // of one that was killed
 	Stop(ctx context.Context) error
 	Logs() []string // files
 }
@@ -69,8 +73,11 @@ func within(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	begin := time.Now()
-	suite, err = open(ctx, os.Getenv("PANDO_E2E"), bin, dir)
-	if err != nil {
+	name := os.Getenv("PANDO_E2E")
+	if err := os.Unsetenv("PANDO_E2E"); err != nil { // no test may know which one it is
+		return 1, err
+	}
+	if suite, err = open(ctx, name, bin, dir); err != nil {
 		return 1, err
 	}
 	fmt.Printf("the suite serves after %s, its files are in %s\n", time.Since(begin).Round(time.Millisecond), dir)
@@ -118,20 +125,35 @@ func open(ctx context.Context, name, bin, dir string) (Env, error) {
 // rules are those that the suite starts with.
 const rules = "{deny, all, subscribe, [{eq, \"denied/by/file\"}]}.\n{allow, all}.\n"
 
+// morePorts are the listeners beside the suite's own, with their ports before the offset: behind a proxy that sends the PROXY protocol, behind one that sends
+// HTTP headers, and over IPv6 where the machine has it.
+var morePorts = map[string]int{"proxied": 1891, "forwarded": 8092, "six": 1893}
+
 // settings is what the tests need, whatever the environment.
 func settings(dir string) string {
+	six := ""
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		_ = l.Close()
+		six = fmt.Sprintf("six: {bind: \"[::1]:%d\"}", morePorts["six"])
+	}
 	return fmt.Sprintf(`auth:
   allow_anonymous: true
   acl_file: %q
+sys:
+  interval: 2s
 mqtt:
   max_packet_size: 2MB
+  listeners:
+    proxied: {bind: "127.0.0.1:%d", proxy_protocol: true, peer_cert_as_username: cn, trusted_proxies: [127.0.0.1, "::1"]}
+    forwarded: {kind: ws, bind: "127.0.0.1:%d", proxy_address_header: X-Forwarded-For, proxy_port_header: X-Forwarded-Port, trusted_proxies: [127.0.0.1]}
+    %s
 session:
   queue:
     max_length: 100000
     max_bytes: 64MB
 retained:
   max_payload: 1MB
-`, filepath.Join(dir, "acl.conf"))
+`, filepath.Join(dir, "acl.conf"), morePorts["proxied"], morePorts["forwarded"], six)
 }
 
 // tail shows the end of a log.

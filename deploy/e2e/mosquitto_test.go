@@ -16,6 +16,7 @@ import (
 // mosq is mosquitto_sub and mosquitto_pub. It connects with its first subscription; each message is published by a process of its own.
 type mosq struct {
 	version string
+	tls     bool
 	o       connect
 	args    []string // more for mosquitto_sub
 	sub     *exec.Cmd
@@ -30,10 +31,25 @@ func mosquitto(t *testing.T, version string, o connect) *mosq {
 	return &mosq{version: version, o: o, got: make(chan message, inbox)}
 }
 
+// mosquittoTLS is the same over TLS.
+func mosquittoTLS(t *testing.T, version string, o connect) *mosq {
+	t.Helper()
+	c := mosquitto(t, version, o)
+	c.tls = true
+	return c
+}
+
 // common are the arguments that both programs take.
-func (c *mosq) common(addr, id string) []string {
-	host, port, _ := net.SplitHostPort(addr)
+func (c *mosq) common(id string) []string {
+	list := suite.MQTT()
+	if c.tls {
+		list = suite.TLS()
+	}
+	host, port, _ := net.SplitHostPort(at(list, c.o.Place))
 	args := []string{"-h", host, "-p", port, "-V", c.version, "-i", id}
+	if c.tls {
+		args = append(args, "--cafile", suite.CAFile())
+	}
 	if c.o.User != "" {
 		args = append(args, "-u", c.o.User, "-P", c.o.Password)
 	}
@@ -44,7 +60,7 @@ func (c *mosq) Messages() <-chan message { return c.got }
 
 func (c *mosq) Subscribe(t *testing.T, qos byte, filters ...string) {
 	t.Helper()
-	args := append(c.common(at(suite.MQTT(), c.o.Place), c.o.ID), "-d", "-F", "%j", "-q", strconv.Itoa(int(qos)))
+	args := append(c.common(c.o.ID), "-d", "-F", "%j", "-q", strconv.Itoa(int(qos)))
 	args = append(args, c.args...)
 	if c.o.Keep {
 		args = append(args, "-c")
@@ -106,7 +122,7 @@ func (c *mosq) read(lines *bufio.Scanner) {
 func (c *mosq) Publish(t *testing.T, m message) {
 	t.Helper()
 	// An id of its own: a take-over may close the connection before it with a QoS 0 message unread.
-	args := append(c.common(at(suite.MQTT(), c.o.Place), unique("pub")), "-q", strconv.Itoa(int(m.QoS)), "-t", m.Topic, "-s")
+	args := append(c.common(unique("pub")), "-q", strconv.Itoa(int(m.QoS)), "-t", m.Topic, "-s")
 	if m.Retain {
 		args = append(args, "-r")
 	}

@@ -74,8 +74,16 @@ func (d *driver) run() error {
 	if err := d.cmd.Start(); err != nil {
 		return err
 	}
-	go d.read(out)
-	return nil
+	ready := make(chan struct{})
+	go d.read(out, ready)
+	select {
+	case <-ready:
+		return nil
+	case <-d.done:
+		return errors.New("the driver of MQTT.js ended at once")
+	case <-time.After(2 * time.Minute): // a busy machine may need long to load it
+		return errors.New("the driver of MQTT.js does not start")
+	}
 }
 
 // install runs npm when what it made is older than the lock file.
@@ -97,10 +105,15 @@ func install(dir string) error {
 	return os.Chtimes(filepath.Join(dir, "node_modules", ".package-lock.json"), now, now)
 }
 
-func (d *driver) read(out io.Reader) {
+// read closes ready at the first line.
+func (d *driver) read(out io.Reader, ready chan<- struct{}) {
 	defer close(d.done)
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 8<<20)
+	if !lines.Scan() {
+		return
+	}
+	close(ready)
 	for lines.Scan() {
 		var a answer
 		var e event

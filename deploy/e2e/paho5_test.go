@@ -57,6 +57,13 @@ func tryPaho5(t *testing.T, place int, cp *paho.Connect) (*p5, error) {
 	if err != nil {
 		return nil, err
 	}
+	return paho5Over(t, conn, cp)
+}
+
+// paho5Over connects over a connection of one's own.
+func paho5Over(t *testing.T, conn net.Conn, cp *paho.Connect) (*p5, error) {
+	t.Helper()
+	var err error
 	c := &p5{conn: conn, got: make(chan message, inbox), raw: make(chan *paho.Publish, inbox), reason: make(chan *paho.Disconnect, 1)}
 	c.Client = paho.NewClient(paho.ClientConfig{
 		Conn: conn, PacketTimeout: patience,

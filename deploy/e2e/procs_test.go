@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,18 @@ func (p *procs) addrs(port int) []string {
 	return list
 }
 
+func (p *procs) More(name string) []string {
+	list := p.addrs(morePorts[name])
+	if name != "six" {
+		return list
+	}
+	for i, addr := range list {
+		_, port, _ := net.SplitHostPort(addr)
+		list[i] = net.JoinHostPort("::1", port)
+	}
+	return list
+}
+
 func (p *procs) MQTT() []string  { return p.addrs(1883) }
 func (p *procs) TLS() []string   { return p.addrs(8883) }
 func (p *procs) WS() []string    { return p.addrs(8083) }
@@ -78,6 +91,14 @@ func (p *procs) Services() []string {
 
 func (p *procs) Restart(ctx context.Context, service string) error {
 	return p.cluster.RestartProcess(ctx, service)
+}
+
+func (p *procs) Kill(ctx context.Context, service string) error {
+	return p.cluster.KillProcess(ctx, service)
+}
+
+func (p *procs) Start(ctx context.Context, service string) error {
+	return p.cluster.StartProcess(ctx, service)
 }
 
 func (p *procs) Stop(ctx context.Context) error { return p.cluster.Stop(ctx) }

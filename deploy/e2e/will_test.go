@@ -20,7 +20,7 @@ func watcher(t *testing.T, topic string) *p3 {
 func TestNoWillAfterANormalEnd(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
-		if k.name == "mosquitto 5" {
+		if strings.HasPrefix(k.name, "mosquitto 5") {
 			continue // at Ctrl-C it sends DISCONNECT with reason 0x04, which asks for the will
 		}
 		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {

@@ -96,7 +96,7 @@ func startRouterHop(t *testing.T, m *cluster.Memory) {
 	h := startHop(t, m, cluster.Router, "r1")
 	cfg, retained := router.Default()
 	r, err := router.New(cfg, retained, router.Deps{
-		Cluster: h.cluster, Member: h.member, Sessions: h.sessions, Retained: h.routers, Gateways: h.gateways.Node,
+		Cluster: h.cluster, Member: h.member, Sessions: h.sessions, Retained: h.routers, Topics: h.routers, Gateways: h.gateways.Node,
 		Peers: func(n cluster.Node) broker.RouterNode { return h.routers.Node(n) }, Journal: journal.NewMemory(),
 	})
 	h.must(err)

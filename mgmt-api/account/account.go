@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -77,8 +79,33 @@ type stored struct {
 	Administrators map[string]string `json:"administrators"`
 }
 
-// Generated is the administrator that Open made.
+// Generated is the administrator that Open made. File holds its hash.
 type Generated struct{ Name, Password, File string }
+
+// passwordFile holds a generated password until somebody has read it.
+const passwordFile = "mgmt-admin.password"
+
+// Keep writes the password into a file of its own that its owner alone may read, for a process that nobody watches, and returns the file's name.
+func (g *Generated) Keep() (string, error) {
+	path := filepath.Join(filepath.Dir(g.File), passwordFile)
+	if err := writeFile(path, []byte(g.Password+"\n")); err != nil {
+		return "", fmt.Errorf("keep the first password: %w", err)
+	}
+	return path, nil
+}
+
+// TakePassword returns the password that Keep wrote under dir and removes the file: whoever calls shows it, once. "" without an error: there is none.
+func TakePassword(dir string) (string, error) {
+	path := filepath.Join(dir, passwordFile)
+	text, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the first password: %w", err)
+	}
+	return strings.TrimSpace(string(text)), os.Remove(path)
+}
 
 // Open makes a Book of the file under dir. When there is none it writes one with an administrator "admin" and a random password, and returns that too.
 func Open(dir string) (*Book, *Generated, error) {

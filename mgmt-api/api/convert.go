@@ -43,13 +43,14 @@ func nodeOf(n broker.NodeInfo) *mgmtv1.Node {
 	return &mgmtv1.Node{
 		Name: n.Name, Role: n.Role, Version: n.Version, Incarnation: n.Incarnation, StartedMs: millis(n.Started), UptimeMs: n.Uptime.Milliseconds(),
 		Load1: n.Load1, Load5: n.Load5, Load15: n.Load15, MemoryTotal: n.MemoryTotal, MemoryUsed: n.MemoryUsed, MaxFds: n.MaxFDs,
-		Goroutines: uint32(n.Goroutines), Clients: uint32(n.Clients), Durability: n.Durability, Listeners: convert(n.Listeners, listenerOf),
-		Stats: n.Stats, Metrics: n.Metrics,
+		Goroutines: uint32(n.Goroutines), Clients: uint32(n.Clients), Durability: n.Durability, Stats: n.Stats, Metrics: n.Metrics,
+		Listeners: convert(n.Listeners, func(l broker.ListenerInfo) *mgmtv1.Listener { return listenerOf(n.Name, l) }),
 	}
 }
 
-func listenerOf(l broker.ListenerInfo) *mgmtv1.Listener {
+func listenerOf(node string, l broker.ListenerInfo) *mgmtv1.Listener {
 	return &mgmtv1.Listener{
+		Node: node,
 		Name: l.Name, Protocol: l.Protocol, Bind: l.Bind, Acceptors: uint32(l.Acceptors), MaxClients: uint32(l.MaxClients),
 		CurrentClients: uint32(l.CurrentClients), Running: l.Running, Shutdowns: l.Shutdowns,
 	}

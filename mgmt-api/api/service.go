@@ -37,6 +37,15 @@ func (s *service) ListServices(context.Context, *mgmtv1.ListServicesRequest) (*m
 	return &mgmtv1.ListServicesResponse{Services: convert(s.fleet.Services(), serviceOf)}, nil
 }
 
+func (s *service) ControlListener(ctx context.Context, r *mgmtv1.ControlListenerRequest) (*mgmtv1.ControlListenerResponse, error) {
+	do := broker.ListenerAction(min(max(r.GetAction(), 0), 255))
+	if r.GetName() == "" && do != broker.ReloadListener {
+		return nil, needed("name", r.GetName())
+	}
+	nodes, missing, err := s.fleet.ControlListener(ctx, r.GetNode(), r.GetName(), do)
+	return &mgmtv1.ControlListenerResponse{Nodes: nodes, Missing: convert(missing, missingOf)}, err
+}
+
 func (s *service) ListClients(ctx context.Context, r *mgmtv1.ListClientsRequest) (*mgmtv1.ListClientsResponse, error) {
 	p, err := s.fleet.Clients(ctx, query(r.GetFilter(), r.GetPageSize(), r.GetPageToken()))
 	return &mgmtv1.ListClientsResponse{Clients: convert(p.Rows, clientOf), NextPageToken: p.Next, Missing: convert(p.Missing, missingOf)}, err

@@ -117,3 +117,26 @@ func (f *Fleet) Publish(ctx context.Context, as broker.Identity, m *broker.Messa
 	}
 	return false, err
 }
+
+// ControlListener does it on one node, or ("") on all that have a listener of that name, and names those. KindNotFound: none has one.
+func (f *Fleet) ControlListener(ctx context.Context, node, listener string, do broker.ListenerAction) (nodes []string, lost []Missing, err error) {
+	answers := ask(ctx, f, f.gateways(node), f.deps.Gateways, func(ctx context.Context, g broker.GatewayAdmin) (struct{}, error) {
+		return struct{}{}, g.ControlListener(ctx, listener, do)
+	})
+	if err := refusal(answers); err != nil {
+		return nil, nil, err
+	}
+	if _, err := holder(do.String()+" listener", answers); err != nil {
+		return nil, nil, err
+	}
+	for i, a := range answers {
+		switch {
+		case a.err == nil:
+			nodes = append(nodes, name(a.node))
+		case broker.KindOf(a.err) == broker.KindNotFound:
+			answers[i].err = nil // this node has no such listener
+		}
+	}
+	slices.Sort(nodes)
+	return nodes, missing(answers), nil
+}

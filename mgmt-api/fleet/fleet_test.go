@@ -325,6 +325,33 @@ func TestChangesFindTheOneThatHasTheClient(t *testing.T) {
 		{"unsubscribe what is not there", func(ctx context.Context, w world) error { return w.f.Unsubscribe(ctx, "", "here", "none") }, broker.KindNotFound, false, nil},
 		{"flush one", func(ctx context.Context, w world) error { _, err := w.f.FlushACL(ctx, "", "here"); return err }, 0, true,
 			func(w world) string { return strings.Join(w.g2.Flushed(), ",") }},
+		{"stop a listener", func(ctx context.Context, w world) error {
+			nodes, _, err := w.f.ControlListener(ctx, "", "tcp", broker.StopListener)
+			if err == nil && !slices.Equal(nodes, []string{"g2@test"}) {
+				return fmt.Errorf("done on %v", nodes)
+			}
+			return err
+		}, 0, true, func(w world) string { return strings.Join(w.g2.Controlled(), ",") }},
+		{"stop a listener elsewhere", func(ctx context.Context, w world) error {
+			_, _, err := w.f.ControlListener(ctx, "g1@test", "tcp", broker.StopListener)
+			return err
+		}, broker.KindNotFound, false, nil},
+		{"stop no listener", func(ctx context.Context, w world) error {
+			_, _, err := w.f.ControlListener(ctx, "", "nope", broker.StopListener)
+			return err
+		}, broker.KindNotFound, false, nil},
+		{"do nothing to a listener", func(ctx context.Context, w world) error {
+			_, _, err := w.f.ControlListener(ctx, "", "tcp", 0)
+			return err
+		}, broker.KindInvalid, false, nil},
+		{"reload when a gateway is ill", func(ctx context.Context, w world) error {
+			w.g1.Fail(broker.E(broker.KindUnavailable, "gone", nil))
+			nodes, lost, err := w.f.ControlListener(ctx, "", "", broker.ReloadListener)
+			if err == nil && (len(nodes) != 1 || len(lost) != 1) {
+				return fmt.Errorf("done on %v, missing %v", nodes, lost)
+			}
+			return err
+		}, 0, true, func(w world) string { return strings.Join(w.g2.Controlled(), ",") }},
 		{"flush nobody", func(ctx context.Context, w world) error { _, err := w.f.FlushACL(ctx, "", "nobody"); return err }, broker.KindNotFound, false, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -332,6 +359,7 @@ func TestChangesFindTheOneThatHasTheClient(t *testing.T) {
 			s, f := open(t)
 			w := world{f, s.Gateway("g1"), s.Gateway("g2"), s.Store("st")}
 			w.g2.Add(fleettest.Client("here"))
+			w.g2.SetInfo(broker.NodeInfo{Listeners: []broker.ListenerInfo{{Name: "tcp", Running: true}}})
 			w.st.Add(broker.SessionInfo{ClientID: "stored"})
 			w.st.Attach("moving")
 			err := c.do(t.Context(), w)

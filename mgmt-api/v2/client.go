@@ -102,13 +102,27 @@ func (h *handler) kick(w http.ResponseWriter, r *http.Request) {
 	h.change(w, r, h.Fleet.Kick(r.Context(), broker.DefaultTenant, variable(r, "client"), "kicked"))
 }
 
+// cleanACL forgets all decisions for a client, also when the body names one topic. The body may be left out.
 func (h *handler) cleanACL(w http.ResponseWriter, r *http.Request) {
+	if err := checkTopicBody(r); err != nil {
+		h.refuse(w, r, err)
+		return
+	}
 	missing, err := h.Fleet.FlushACL(r.Context(), broker.DefaultTenant, variable(r, "client"))
 	if err != nil {
 		h.change(w, r, err)
 		return
 	}
 	h.result(w, r, empty(), missing)
+}
+
+func checkTopicBody(r *http.Request) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	b, name := readBody(r), ""
+	read(b, "topic", &name)
+	return b.err
 }
 
 // change answers for what was done to one client.

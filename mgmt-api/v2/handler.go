@@ -71,7 +71,7 @@ func nothing(w http.ResponseWriter, _ *http.Request) {
 // list remembers the paths for /.
 func (h *handler) list(r chi.Router) {
 	_ = chi.Walk(r, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		h.paths = append(h.paths, method+" "+strings.TrimSuffix(route, "/"))
+		h.paths = append(h.paths, method+" /"+strings.Trim(route, "/"))
 		return nil
 	})
 	slices.Sort(h.paths)

@@ -123,7 +123,7 @@ func TestDoors(t *testing.T) {
 	}
 	_, body := a.ask("GET", "/", "", plain)
 	var root struct{ Paths []string }
-	if err := json.Unmarshal([]byte(body), &root); err != nil || !slices.Contains(root.Paths, "GET /api/v2/routes/{topic}") {
+	if err := json.Unmarshal([]byte(body), &root); err != nil || !slices.Contains(root.Paths, "GET /api/v2/routes/{topic}") || !slices.Contains(root.Paths, "GET /") {
 		t.Errorf("/ gives %s, %v", body, err)
 	}
 }
@@ -246,6 +246,12 @@ func TestClients(t *testing.T) {
 	a.expect("PUT", "/api/v2/clients/c01/clean_acl_cache", `{"topic":"a"}`, `{"code":0,"result":[]}`)
 	if got := g.Flushed(); !slices.Equal(got, []string{"c01"}) {
 		t.Errorf("flushed %v", got)
+	}
+	a.expect("PUT", "/api/v2/clients/c01/clean_acl_cache", "", `{"code":0,"result":[]}`)
+	a.expect("PUT", "/api/v2/clients/c01/clean_acl_cache", `topic=a`, `{"code":109,"message":"the body is not a JSON object"}`)
+	a.expect("PUT", "/api/v2/clients/c01/clean_acl_cache", `{"topic":5}`, `{"code":108,"message":"params type error: topic"}`)
+	if got := g.Flushed(); len(got) != 2 {
+		t.Errorf("flushed %v: a broken request did something", got)
 	}
 	a.expect("PUT", "/api/v2/clients/nobody/clean_acl_cache", `{}`, `{"code":112,"message":"the client is not online"}`)
 	a.expect("DELETE", "/api/v2/clients/a%2Fb+%3Cscript%3E", "", `{"code":0,"result":[]}`)

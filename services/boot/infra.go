@@ -123,6 +123,16 @@ func Open(ctx context.Context, c *Common, d Deps) (*Infra, error) {
 	return in, nil
 }
 
+// Fits reports whether messages of size bytes, the value of key, fit into one record of the log, whose other half is for whom they go to. What does not fit
+// could be acknowledged but not kept, so it is not to be let in.
+func (in *Infra) Fits(key string, size int64) error {
+	if most := in.NATS.MaxPayload() / 2; size > most {
+		return fmt.Errorf("%s: %d bytes do not fit into the log, whose NATS servers take %d at most: set it to %d or less, or raise max_payload of the servers",
+			key, size, in.NATS.MaxPayload(), most)
+	}
+	return nil
+}
+
 // dial opens the connections to NATS.
 func (in *Infra) dial(dial func() (*nats.Conn, error)) error {
 	for range 1 + readers {
@@ -169,7 +179,7 @@ func (in *Infra) open(ctx context.Context, d Deps) (err error) {
 	}
 	in.Journal, err = journal.NewJetStream(in.NATS, journal.Options{
 		Level: journal.Level(c.Journal.Durability), Replicas: in.Cluster.Meta().Replicas, MaxBytes: c.Journal.MaxBytes,
-	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics), Readers: in.readers})
+	}, journal.Deps{Log: d.Log, Metrics: journal.NewMetrics(d.Metrics), Readers: in.readers, Full: in.journalFull})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open journal: %w", err), in.Cluster.Close())
 	}
@@ -178,6 +188,28 @@ func (in *Infra) open(ctx context.Context, d Deps) (err error) {
 		return errors.Join(fmt.Errorf("open event bus: %w", err), in.Cluster.Close())
 	}
 	return nil
+}
+
+// alarmTimeout bounds handing an event to the bus.
+const alarmTimeout = time.Second
+
+// journalFull raises and clears the alarm of a partition's log. Logs are opened after the bus.
+func (in *Infra) journalFull(name string, full bool, used, limit int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), alarmTimeout)
+	defer cancel()
+	id, node := "journal_full."+name, in.Common.NodeName()
+	var err error
+	if full {
+		err = bus.RaiseAlarm(ctx, in.Bus, node, bus.Alarm{
+			ID: id, Severity: bus.Error, Title: "Journal " + name + " is filling up",
+			Summary: fmt.Sprintf("%d of %d bytes; publishers are held back above three quarters, see journal.max_bytes", used, limit),
+		})
+	} else {
+		err = bus.ClearAlarm(ctx, in.Bus, node, id)
+	}
+	if err != nil {
+		in.Log.Warn("an alarm could not be published", slog.String("alarm", id), slog.Any("error", err))
+	}
 }
 
 // answerWithin is how long one question to JetStream waits before it is asked again. While the servers of a NATS cluster find each other an answer may get

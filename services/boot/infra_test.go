@@ -35,7 +35,7 @@ func forgetful(c net.Conn, asked chan<- struct{}) {
 	}
 }
 
-// A lost answer costs a moment, not the whole time that the start has.
+// A lost answer costs a moment, not the whole time that the start has; and the server's max_payload bounds what is let in.
 func TestReplicasAsksAgain(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,6 +56,13 @@ func TestReplicasAsksAgain(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	in := &Infra{NATS: conn}
+	if err := in.Fits("mqtt.max_packet_size", 512<<10); err != nil {
+		t.Errorf("half of max_payload: %v", err)
+	}
+	if err := in.Fits("mqtt.max_packet_size", 512<<10+1); err == nil || !strings.Contains(err.Error(), "mqtt.max_packet_size: 524289 bytes") {
+		t.Errorf("more than half of max_payload: %v", err)
+	}
 	n, err := replicas(ctx, &Common{}, conn)
 	if err != nil || n != 3 || len(asked) != 2 {
 		t.Errorf("%d copies after %d questions, %v; want 3 after 2", n, len(asked), err)

@@ -111,3 +111,30 @@ type ListenerInfo struct {
 	Running        bool
 	Shutdowns      map[string]uint64 // reason -> count
 }
+
+// ListenerAction is what an operator may ask of one listener of a node.
+type ListenerAction uint8
+
+// The actions. StopListener closes the listening socket; connections stay, and the node goes on serving. RestartListener is both. ReloadListener reads the
+// files of certificates, authorities and revocation lists again; a listener whose files are broken keeps the old ones.
+const (
+	StopListener ListenerAction = iota + 1
+	StartListener
+	RestartListener
+	ReloadListener
+)
+
+// String is "stop", "start", "restart" or "reload".
+func (a ListenerAction) String() string {
+	switch a {
+	case StopListener:
+		return "stop"
+	case StartListener:
+		return "start"
+	case RestartListener:
+		return "restart"
+	case ReloadListener:
+		return "reload"
+	}
+	return "unknown"
+}

@@ -26,6 +26,9 @@ type GatewayAdmin interface {
 	UnsubscribeFor(ctx context.Context, tenant, clientID string, filters []string) ([]SubscribeReply, error)
 	// FlushACL drops cached decisions, of one client id or ("") of all.
 	FlushACL(ctx context.Context, tenant, clientID string) error
+	// ControlListener stops, starts, restarts or reloads the listener of that name; ReloadListener with "" reloads all. KindNotFound: there is none of that
+	// name here. KindInvalid: an unknown action, or files that cannot be used. KindUnavailable: its address cannot be bound now. Each is idempotent.
+	ControlListener(ctx context.Context, name string, do ListenerAction) error
 }
 
 // SessionAdmin is the management of one session-store process; it answers for the partitions it owns.

@@ -42,6 +42,7 @@ type Share struct {
 type PublishAck struct {
 	Seq     uint64
 	Matched bool // at least one subscriber matched (MQTT 5.0 reason 0x10 otherwise)
+	Refused bool // a limit of delayed messages is reached: nothing was kept, and the publisher is told so
 }
 
 // PublishOpen says what a publish stream carries.
@@ -76,9 +77,15 @@ type Router interface {
 	OpenPublish(ctx context.Context, o PublishOpen, acks func([]PublishAck)) (PublishStream, error)
 
 	// ReadRetained yields the retained messages that match filter (for an exact filter one at most), expired ones left out, in batches of at most 64 KiB;
-	// it reads no further until yield returns, so a slow reader slows nobody else. yield returning an error ends the call with that error.
+	// their order does not change: by retained partition, then by the levels of the topic. It reads no further until yield returns, so a slow reader slows nobody else. yield returning an error ends the call with that error.
 	// A message whose retained publish was acked before the call is seen; while partitions move the call waits or fails with KindUnavailable.
 	ReadRetained(ctx context.Context, q RetainedQuery, yield func([]*Message) error) error
+
+	// ClaimExclusive asks for a topic that one client only may be subscribed to as $exclusive/<topic>, and reserves it for a while. What it returns is the
+	// epoch of the grant: the origin subscribes, announces the route with that Grant, and claims once more when it is in force: the subscription holds if
+	// the same epoch comes back. A client may claim what it has, from wherever it is. KindConflict: another client has the topic.
+	// KindUnavailable, KindNotOwner: the owner of the topic partition still collects its routes, or there is none.
+	ClaimExclusive(ctx context.Context, c ExclusiveClaim) (grant uint64, err error)
 
 	// Sink receives what topic partitions forward to retained partitions.
 	Sink
@@ -118,6 +125,21 @@ type RouteDelta struct {
 	Version uint64
 	Members int // 0 removes the route; for shared groups the number of members, otherwise 1
 	Online  int // shared groups: how many of the members are connected
+	// Of the route ExclusivePrefix + topic, which says who has a topic for itself and brings no messages: the client, and the epoch of its grant.
+	Holder string
+	Grant  uint64
+}
+
+// ExclusivePrefix begins the filter of an exclusive subscription. The whole filter is also the name of a route (without wildcard), whose topic partition
+// decides who holds it.
+const ExclusivePrefix = "$exclusive/"
+
+// ExclusiveClaim asks for a topic.
+type ExclusiveClaim struct {
+	Tenant   string
+	Topic    string // mount point included, without ExclusivePrefix
+	ClientID string
+	Origin   Origin // where the client's subscription lives
 }
 
 // RouteUpdate is a batch of deltas of one origin.

@@ -44,6 +44,22 @@ type Delivery struct {
 type ShareCopy struct {
 	Share
 	Candidates []Candidate
+	Strategy   string // how a gateway picks its member, one of the Strategy constants; "": round_robin
+}
+
+// The strategies of shared subscriptions.
+const (
+	StrategyRandom       = "random"
+	StrategyRoundRobin   = "round_robin"
+	StrategySticky       = "sticky"
+	StrategyHashClientID = "hash_clientid"
+	StrategyHashTopic    = "hash_topic"
+	StrategyLocal        = "local"
+)
+
+// Strategies lists them.
+func Strategies() []string {
+	return []string{StrategyRandom, StrategyRoundRobin, StrategySticky, StrategyHashClientID, StrategyHashTopic, StrategyLocal}
 }
 
 // Candidate is one destination with members of a shared group.
@@ -62,10 +78,11 @@ const (
 	OK         Result = iota // a durable sink: the record is durable (or nothing had to be recorded); a gateway: taken over
 	NoSub                    // no subscription matches any more: the route may be removed (rule N6)
 	NoReceiver               // no member of the shared group can take it
+	Full                     // a retained partition: a limit is reached, the delayed message was not kept
 )
 
-// DeliverAck answers deliveries in order: No counts them from 1. An ack with Result OK answers all up to No that are still unanswered; NoSub and NoReceiver answer
-// exactly one, and carry the origin's epoch and route version at that moment.
+// DeliverAck answers deliveries in order: No counts them from 1. An ack with Result OK answers all up to No that are still unanswered; the others answer
+// exactly one, NoSub and NoReceiver with the origin's epoch and route version at that moment.
 type DeliverAck struct {
 	No      uint64
 	Result  Result

@@ -24,6 +24,8 @@ const (
 	MessageDelivered    Subject = "message.delivered"    // MessageDelivered: a message was handed to a client's socket.
 	MessageAcked        Subject = "message.acked"        // MessageAcked: a client acknowledged a message.
 	AuthChanged         Subject = "auth.changed"         // AuthChanged: users, rules or bans changed; caches may ask again.
+	AlarmRaised         Subject = "alarm.raised"         // AlarmRaised: a condition began that an operator should know of; Data is an Alarm.
+	AlarmCleared        Subject = "alarm.cleared"        // AlarmCleared: it is over.
 	NodeUp              Subject = "node.up"              // NodeUp: a process of the suite serves.
 	NodeDown            Subject = "node.down"            // NodeDown: a process of the suite stops.
 )
@@ -42,7 +44,7 @@ func Subjects() []Subject {
 	return []Subject{
 		ClientConnected, ClientDisconnected, ClientSubscribe, ClientUnsubscribe,
 		SessionCreated, SessionSubscribed, SessionUnsubscribed, SessionTerminated,
-		MessagePublish, MessageDelivered, MessageAcked, AuthChanged, NodeUp, NodeDown,
+		MessagePublish, MessageDelivered, MessageAcked, AuthChanged, AlarmRaised, AlarmCleared, NodeUp, NodeDown,
 	}
 }
 

@@ -17,7 +17,7 @@
 //
 // Types: string, bool, integers, floats, slices, nested structs, maps from a
 // name to any of these, pointers (nil = not set), types with UnmarshalText,
-// and the scalars of this package: Duration, Size, Percent, Rate, Secret.
+// and the scalars of this package: Duration, Size, Percent, Rate, Limit, Secret.
 //
 // Order, each over the one before: the default tags, Source.Extra (for example
 // an emq.conf read by package emq), the YAML file, the environment

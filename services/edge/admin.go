@@ -9,6 +9,7 @@ import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/hook"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 const (
@@ -184,6 +185,14 @@ func (e *Edge) change(ctx context.Context, tenant, clientID string, do func(*Con
 	}
 }
 
+// ControlListener implements broker.GatewayAdmin.
+func (e *Edge) ControlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if e.deps.ControlListener == nil {
+		return broker.E(broker.KindNotFound, "there are no listeners here", nil)
+	}
+	return e.deps.ControlListener(ctx, name, do)
+}
+
 // FlushACL implements broker.GatewayAdmin. Subscriptions are decided again, too.
 func (e *Edge) FlushACL(_ context.Context, tenant, clientID string) error {
 	flush := func(c *Conn) {
@@ -218,7 +227,7 @@ func (e *Edge) Inject(ctx context.Context, as broker.Identity, m *broker.Message
 		return broker.PublishAck{}, asError(err, broker.KindInvalid, "publish")
 	}
 	if !as.Superuser {
-		_, inner := splitDelayed(m.Topic)
+		_, inner := topic.SplitDelayed(m.Topic)
 		ds, err := e.authorize(&as, broker.ActionPublish, []string{inner})
 		if err != nil {
 			return broker.PublishAck{}, err
@@ -265,6 +274,9 @@ func (e *Edge) inject(ctx context.Context, as *broker.Identity, m *broker.Messag
 	select {
 	case a := <-acked:
 		a.Matched = a.Matched || local
+		if a.Refused {
+			return a, errRefused
+		}
 		return a, nil
 	case <-ctx.Done():
 		return broker.PublishAck{}, broker.E(broker.KindCanceled, "publish", ctx.Err())

@@ -48,6 +48,7 @@ func (c *Conn) Closed(reason string) {
 	switch {
 	case c.connecting != nil:
 		c.connecting.abandoned = true
+		c.leaveExchange()
 	case c.phase == phaseRefused:
 		c.e.stats.removeConnection(c.e)
 	default:
@@ -105,10 +106,13 @@ func (c *Conn) endSession() {
 	c.mu.Lock()
 	sess := c.sess
 	var left []session.Leftover
-	var filters []broker.Subscription
+	var ended []gone
 	lost := len(c.pushes)
 	if sess != nil {
-		left, filters = sess.Leftover(), sess.Subscriptions()
+		left = sess.Leftover()
+		for _, s := range sess.Subscriptions() {
+			ended = append(ended, gone{full: s.Filter, grant: sess.Granted(s.Filter)})
+		}
 		live, _ := sess.Window()
 		lost = sess.Queued() + live - len(left)
 	} else if !c.clean {
@@ -125,8 +129,8 @@ func (c *Conn) endSession() {
 	}
 	c.mu.Unlock()
 	c.e.dropped(DropDisconnected, max(0, lost))
-	for i := range filters {
-		c.removeRoute(filters[i].Filter)
+	for i := range ended {
+		c.removeRoute(ended[i])
 	}
 	if !c.e.over() {
 		c.e.again.all(left)

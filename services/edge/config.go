@@ -15,7 +15,7 @@ type Config struct {
 	MaxTopicLength   int            `yaml:"max_topic_length" default:"4096" doc:"Longest topic or filter in bytes, mount point included."`
 	MaxTopicLevels   int            `yaml:"max_topic_levels" default:"128" doc:"Levels a topic or filter may have; 0 means no limit for topics."`
 	KeepaliveBackoff float64        `yaml:"keepalive_backoff" default:"0.75" doc:"A client is gone after its keep-alive times this times two."`
-	MaxKeepAlive     time.Duration  `yaml:"max_keepalive" default:"0s" doc:"Longest keep-alive, also for clients that ask for none; 0 means no limit."`
+	MaxKeepAlive     time.Duration  `yaml:"max_keepalive" default:"0s" doc:"Longest keep-alive of clients that can be told of it (MQTT 5), also of those that ask for none; 0 means no limit."`
 	Publish          PublishConfig  `yaml:"publish" doc:"Limits of what one client publishes."`
 	ACL              ACLConfig      `yaml:"acl" doc:"How decisions about topics are used."`
 	Auth             AuthConfig     `yaml:"auth" doc:"How authentication is asked."`

@@ -26,6 +26,7 @@ type Conn struct {
 	part   *partition       // of the client id; nil before it is known
 	id     *broker.Identity // as offered, then as authenticated
 	mount  string           // in force
+	levels int              // ConnectRequest.MaxLevels
 	clean  bool             // the session is hosted here
 	resend bool
 	timer  timer
@@ -40,27 +41,28 @@ type Conn struct {
 	connecting *connecting // until CONNACK
 
 	// executor only
-	phase   phase
-	gate    gate
-	holds   uint8
-	rate    *rate
-	ended   bool   // kicked, disconnected or closed: nothing is delivered any more
-	reason  string // why it ended
-	over    Disconnect
-	full    bool      // the device's output is above its mark
-	waiting bool      // deliveries wait for a decision or a hook
-	stash   *outgoing // taken from the queue, not yet given to the device
-	checked uint64    // generation of the rules under which all subscriptions were decided
-	until   int64     // Unix milliseconds when a grant's time is over; 0: never
-	recheck bool      // subscriptions of an older connection wait for a decision
-	orphans int       // entries of subs that are no subscriptions
-	topics  aclCache
-	will    willState
-	holding bool     // publishes wait for the gateway of an older connection
-	parked  func()   // the first of them
-	shut    bool     // the gateway reads nothing more
-	kicked  *kicked  // a kick of the session partition
-	out     Delivery // handed to the device; kept to spare an allocation
+	exchange *exchange // nil without enhanced authentication
+	phase    phase
+	gate     gate
+	holds    uint8
+	rate     *rate
+	ended    bool   // kicked, disconnected or closed: nothing is delivered any more
+	reason   string // why it ended
+	over     Disconnect
+	full     bool      // the device's output is above its mark
+	waiting  bool      // deliveries wait for a decision or a hook
+	stash    *outgoing // taken from the queue, not yet given to the device
+	checked  uint64    // generation of the rules under which all subscriptions were decided
+	until    int64     // Unix milliseconds when a grant's time is over; 0: never
+	recheck  bool      // subscriptions of an older connection wait for a decision
+	orphans  int       // entries of subs that are no subscriptions
+	topics   aclCache
+	will     willState
+	holding  bool     // publishes wait for the gateway of an older connection
+	parked   func()   // the first of them
+	shut     bool     // the gateway reads nothing more
+	kicked   *kicked  // a kick of the session partition
+	out      Delivery // handed to the device; kept to spare an allocation
 
 	mu        sync.Mutex
 	events    []func() // to run on the executor

@@ -24,8 +24,8 @@ const attachTimeout = 20 * time.Second
 
 // connecting is what a connection needs until CONNACK:
 //
-//	Connect ─ admit ─ Authenticate ─ mount point ─ will's ACL ─ Attach ─ client.connected ─ open
-//	             └─────────┴──────────────┴────────────┴──────────┴──────────┴──► refuse
+//	Connect ─ admit ─ Authenticate (or Exchange, in steps) ─ mount point ─ will's ACL ─ Attach ─ client.connected ─ open
+//	             └─────────┴─────────────────────────────────────┴────────────┴──────────┴──────────┴──► refuse
 type connecting struct {
 	req       *ConnectRequest
 	done      func(ConnectResult)
@@ -36,7 +36,7 @@ type connecting struct {
 
 // Connect begins to connect a device. It returns at once; done is called later, on the executor, unless Closed was called before. Kinds of the
 // result's error: KindUnauthenticated, KindDenied, KindInvalid (client id, mount point, will), KindQuota (max_connections), KindBusy, KindUnavailable,
-// KindConflict and KindStale (a newer connection of the client id came in between).
+// KindConflict and KindStale (a newer connection of the client id came in between), KindNotFound (the method of an enhanced authentication is not known).
 func (e *Edge) Connect(dev Device, req *ConnectRequest, done func(ConnectResult)) *Conn {
 	id := identityOf(&req.Credentials)
 	c := &Conn{e: e, dev: dev, number: e.next.Add(1), id: id, resend: req.Resend, connecting: &connecting{req: req, done: done}}
@@ -52,6 +52,10 @@ func (e *Edge) Connect(dev Device, req *ConnectRequest, done func(ConnectResult)
 	}
 	cred := req.Credentials
 	cred.ClientID = id.ClientID
+	if c.exchange = newExchange(req, &cred); c.exchange != nil {
+		c.step(req.AuthData)
+		return c
+	}
 	ok := e.connect.submit(func() {
 		ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Auth.Timeout)
 		defer cancel()
@@ -104,6 +108,7 @@ func (c *Conn) authenticated(id *broker.Identity, err error) {
 		return
 	}
 	req := c.connecting.req
+	c.levels = req.MaxLevels
 	if c.mount, err = mountpoint(req.Mountpoint, &known); err != nil {
 		c.refuse(err)
 		return
@@ -120,7 +125,7 @@ func (c *Conn) attach(will *broker.Will) {
 	e, req := c.e, c.connecting.req
 	expiry := min(max(req.Expiry, 0), e.cfg.Session.ExpiryInterval)
 	keepAlive := req.KeepAlive
-	if limit := e.cfg.MaxKeepAlive; limit > 0 && (keepAlive == 0 || keepAlive > limit) {
+	if limit := e.cfg.MaxKeepAlive; limit > 0 && !req.KeepAliveFixed && (keepAlive == 0 || keepAlive > limit) {
 		keepAlive = limit
 	}
 	c.clean = expiry == 0

@@ -203,6 +203,7 @@ func (c *Conn) decideStash(allow bool) {
 // resume ends waiting.
 func (c *Conn) resume() {
 	c.waiting = false
+	c.review() // the rules may have changed again meanwhile, and what does so finds the review under way
 	c.pump()
 }
 
@@ -257,6 +258,9 @@ func (c *Conn) hand(o *outgoing) {
 	}
 	c.full = c.full || outcome == SentFull
 	c.Stats.SentMsgs.Add(1)
+	if isSystem(o.Msg.Topic) {
+		return
+	}
 	n := &c.e.counters
 	n.Inc(MessagesSent)
 	switch o.QoS {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // found is one subscription that a message matches.
@@ -120,14 +121,19 @@ func (c *Conn) alarm() {
 	c.events = append(c.events, func() { hear(c.id, mark == session.MarkHigh, queued) })
 }
 
-// share gives a message to one member of a group: in its turn, one with room before the others. false: nobody took it.
-func (d *dispatch) share(g *groups, k groupKey, m *broker.Message, node string) bool {
-	members, first := g.turn(k)
+// share gives a message to one member of a group: by the strategy, one with room before the others. false: nobody took it.
+func (d *dispatch) share(g *groups, k groupKey, m *broker.Message, node, strategy string) bool {
+	members, first := g.turn(k, m, strategy)
 	for _, room := range [...]bool{true, false} {
 		for i := range members {
-			if d.offer(members[(first+i)%len(members)], k.Share, m, node, room) {
-				return true
+			c := members[(first+i)%len(members)]
+			if !d.offer(c, k.Share, m, node, room) {
+				continue
 			}
+			if strategy == broker.StrategySticky {
+				g.took(k, c)
+			}
+			return true
 		}
 	}
 	return false
@@ -163,6 +169,9 @@ func (e *Edge) dispatchLocal(m *broker.Message) bool {
 	if filters, _ := e.local.Len(); filters == 0 && e.shares.empty() {
 		return false
 	}
+	if delay, _ := topic.SplitDelayed(m.Topic); delay != "" {
+		return false // it is published by a router, in its time
+	}
 	d := e.dispatch()
 	defer d.wake()
 	node := e.deps.NodeName
@@ -183,7 +192,7 @@ func (e *Edge) dispatchLocal(m *broker.Message) bool {
 		i = n
 	}
 	for _, k := range e.shares.matching(m.Tenant, m.Topic) {
-		taken = d.share(&e.shares, k, m, node) || taken
+		taken = d.share(&e.shares, k, m, node, broker.StrategyRoundRobin) || taken
 	}
 	return taken
 }

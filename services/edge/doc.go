@@ -7,6 +7,7 @@
 //	c := e.Connect(dev, &edge.ConnectRequest{...}, func(r edge.ConnectResult) { CONNACK })
 //	c.Publish(edge.Publish{Msg, PacketID, Done: func(r edge.PublishResult) { PUBACK or PUBREC }})
 //	c.Release(packetID, func(known bool, err error) { PUBCOMP })      PUBREL came
+//	c.AuthContinue(data); c.Reauthenticate(data, func([]byte, error))  enhanced authentication, see ConnectRequest.Challenge
 //	known := c.Ack(packetID, broker.AckPuback, failed)                PUBACK, PUBREC, PUBCOMP came; PUBREL goes out by Device.Release
 //	c.Subscribe(subs, func([]edge.SubscribeResult) { SUBACK })
 //	c.Unsubscribe(filters, func([]edge.SubscribeResult) { UNSUBACK })
@@ -30,9 +31,9 @@
 //
 // # Bounds
 //
-// Per connection: packets in the gate and unanswered publishes (publish.max_unacked, beyond it reading is held), the session's queue
+// Per connection: packets in the gate and unanswered publishes, SUBSCRIBEs, UNSUBSCRIBEs and PUBRELs (publish.max_unacked, beyond it reading is held), the session's queue
 // (session.queue), pushes of a persistent session (its window, and output.max_pushed for QoS 0), cached decisions (acl.cache_size). Per process: publishes
-// towards routers (publish.max_queued), requests to one session partition (16 MiB, beyond it QoS 2 publishes wait), questions (auth.workers and
+// towards routers (publish.max_queued), requests to one session partition (16 MiB, beyond it they wait; answers to deliveries do not), questions (auth.workers and
 // auth.waiting), readers of retained messages (32), shared messages that look for a member (4 MiB). What is dropped is counted by [DropReason].
 //
 // # Locks

@@ -30,6 +30,8 @@ type Deps struct {
 	Hooks    *hook.Chains                         // nil: none
 	// Listeners describes the gateway's listeners, for listings; nil: none.
 	Listeners func() []broker.ListenerInfo
+	// ControlListener does what broker.GatewayAdmin says; nil: there are no listeners.
+	ControlListener func(ctx context.Context, name string, do broker.ListenerAction) error
 	// QueueAlarm hears when a client's queue passes session.queue.high_watermark (true) and when it is back at the low one; nil: nobody. It must not block.
 	QueueAlarm func(id *broker.Identity, high bool, queued int)
 	Durability string // in force, for listings: "fsync x3"

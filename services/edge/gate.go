@@ -29,6 +29,46 @@ func (c *Conn) enter(size int, fn func()) {
 	c.hold(holdGate, c.gate.bytes > int(c.e.cfg.Publish.MaxUnacked))
 }
 
+// waitingPacket is what a SUBSCRIBE, UNSUBSCRIBE or PUBREL counts for each of its parts while it waits, beside its texts.
+const waitingPacket = 64
+
+// charge counts what waits for an answer against publish.max_unacked, as publishes do; credit takes it off again.
+func (c *Conn) charge(n int) {
+	c.mu.Lock()
+	c.unacked += n
+	over := c.unacked > int(c.e.cfg.Publish.MaxUnacked)
+	c.mu.Unlock()
+	if over {
+		c.hold(holdUnacked, true)
+	}
+}
+
+func (c *Conn) credit(n int) {
+	c.mu.Lock()
+	c.unacked -= n
+	low := c.unacked <= int(c.e.cfg.Publish.MaxUnacked)/2
+	c.mu.Unlock()
+	if low {
+		c.hold(holdUnacked, false)
+	}
+}
+
+// whenRoom runs fn now, or when the session partition has room for requests again; the packets behind wait.
+func (c *Conn) whenRoom(fn func()) {
+	if !c.part.full() {
+		fn()
+		return
+	}
+	c.hold(holdRoom, true)
+	c.block()
+	c.part.room(func() {
+		c.post(func() {
+			c.hold(holdRoom, false)
+			c.unblock(func() { c.whenRoom(fn) })
+		})
+	})
+}
+
 // block makes the packets behind the present one wait until unblock.
 func (c *Conn) block() { c.gate.busy = true }
 

@@ -29,28 +29,24 @@ func mountpoint(pattern string, id *broker.Identity) (string, error) {
 	return m, nil
 }
 
-// delayedPrefix is followed by seconds, a slash and the topic that a message is published to later.
-const delayedPrefix = "$delayed/"
-
-// splitDelayed takes "$delayed/<seconds>/" off: what follows is the topic that counts for the ACL and the mount point.
-func splitDelayed(name string) (prefix, rest string) {
-	after, ok := strings.CutPrefix(name, delayedPrefix)
-	if !ok {
-		return "", name
-	}
-	seconds, rest, ok := strings.Cut(after, "/")
-	if !ok || seconds == "" || rest == "" || strings.Trim(seconds, "0123456789") != "" {
-		return "", name
-	}
-	return name[:len(name)-len(rest)], rest
-}
-
 // checkName checks a topic that is published to against the standard and the limits. mounted is its length with the mount point.
 func (e *Edge) checkName(name string, mounted int) error {
-	if err := topic.ValidateName(name); err != nil {
+	err := topic.ValidateName(name)
+	if err == nil {
+		err = topic.CheckDelayed(name, e.now())
+	}
+	if err != nil {
 		return broker.E(broker.KindInvalid, "topic", err)
 	}
 	return e.checkSize(name, mounted)
+}
+
+// shallow checks a topic or filter, without the mount point, against the limit that came with the connection.
+func (c *Conn) shallow(text string) error {
+	if c.levels > 0 && topic.Levels(text) > c.levels {
+		return broker.E(broker.KindInvalid, "topic has more levels than the listener takes", nil)
+	}
+	return nil
 }
 
 // checkSize checks a topic or filter against the configured limits.

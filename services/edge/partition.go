@@ -12,7 +12,7 @@ import (
 const (
 	maxBatchItems   = 256
 	maxBatchBytes   = 64 << 10
-	maxRequestBytes = 16 << 20 // of one session partition; beyond, QoS 2 publishes of persistent sessions wait
+	maxRequestBytes = 16 << 20 // of one session partition; beyond, what persistent sessions ask for waits, answers to deliveries excepted
 )
 
 // partition is this gateway's end towards one session partition: the connections whose client ids live there, and the requests that have no answer yet. They are
@@ -109,7 +109,7 @@ func requestSize(r *broker.SessionRequest) int {
 	return n
 }
 
-// full says that publishes have to wait; room calls fn when they need not any more.
+// full says that requests have to wait; room calls fn when they need not any more.
 func (p *partition) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"cmp"
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // publishing is one publish on its way through the gate.
@@ -73,11 +75,11 @@ func (c *Conn) publish(q *publishing) {
 		q.answer.finish(PublishResult{Repeated: true, Matched: true})
 		return
 	}
-	if err := c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)); err != nil {
+	if err := cmp.Or(c.e.checkName(m.Topic, len(c.mount)+len(m.Topic)), c.shallow(m.Topic)); err != nil {
 		q.answer.finish(PublishResult{Err: err})
 		return
 	}
-	q.prefix, q.inner = splitDelayed(m.Topic)
+	q.prefix, q.inner = topic.SplitDelayed(m.Topic)
 	if d, ok := c.cached(broker.ActionPublish, q.inner); ok {
 		c.authorised(q, d.allow, nil)
 		return
@@ -171,7 +173,7 @@ func (c *Conn) accepted(q *publishing) {
 	}
 	q.local = c.e.dispatchLocal(q.msg)
 	if q.msg.QoS == 2 && !c.clean {
-		c.publishHeld(q)
+		c.whenRoom(func() { c.publishHeld(q) })
 		return
 	}
 	c.route(q)
@@ -195,11 +197,19 @@ func (c *Conn) hold2(q *publishing) bool {
 	return true
 }
 
+var errRefused = broker.E(broker.KindQuota, "delayed publish", nil)
+
 // route passes a message to the routers. When their queue is full QoS 0 is dropped, and anything else waits, with everything behind it.
 func (c *Conn) route(q *publishing) {
 	var done func(broker.PublishAck)
 	if q.answer != nil {
-		done = func(a broker.PublishAck) { q.answer.finish(PublishResult{Matched: a.Matched || q.local}) }
+		done = func(a broker.PublishAck) {
+			r := PublishResult{Matched: a.Matched || q.local}
+			if a.Refused {
+				r.Err = errRefused
+			}
+			q.answer.finish(r)
+		}
 	}
 	err := c.e.pub.Publish(q.msg, nil, done)
 	switch {
@@ -229,17 +239,6 @@ func (c *Conn) route(q *publishing) {
 
 // publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1).
 func (c *Conn) publishHeld(q *publishing) {
-	if c.part.full() {
-		c.hold(holdRoom, true)
-		c.block()
-		c.part.room(func() {
-			c.post(func() {
-				c.hold(holdRoom, false)
-				c.unblock(func() { c.publishHeld(q) })
-			})
-		})
-		return
-	}
 	r := c.request(broker.OpPublish2)
 	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
 	c.part.send(r, func(reply *broker.SessionReply) {
@@ -257,7 +256,8 @@ func (c *Conn) publishHeld(q *publishing) {
 // Release handles PUBREL. done is called on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
 // is false for an id that was not held.
 func (c *Conn) Release(packetID uint16, done func(known bool, err error)) {
-	c.enter(0, func() { c.release(packetID, done) })
+	c.charge(waitingPacket)
+	c.enter(waitingPacket, func() { c.release(packetID, done) })
 }
 
 func (c *Conn) release(packetID uint16, done func(bool, error)) {
@@ -268,13 +268,20 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 		if !known {
 			c.e.counters.Inc(PacketsPubrelMissed)
 		}
+		c.credit(waitingPacket)
 		c.tell(func() { done(known, nil) })
 		return
 	}
 	if c.part == nil {
+		c.credit(waitingPacket)
 		c.tell(func() { done(false, errStopped) })
 		return
 	}
+	c.whenRoom(func() { c.releaseHeld(packetID, done) })
+}
+
+// releaseHeld passes a PUBREL to the session partition, which answers when it is durable.
+func (c *Conn) releaseHeld(packetID uint16, done func(bool, error)) {
 	r := c.request(broker.OpRelease)
 	r.PacketID = packetID
 	c.part.send(r, func(reply *broker.SessionReply) {
@@ -283,6 +290,7 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 			if !known && err == nil {
 				c.e.counters.Inc(PacketsPubrelMissed)
 			}
+			c.credit(waitingPacket)
 			c.tell(func() { done(known, err) })
 		})
 	})

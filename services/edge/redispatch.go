@@ -159,7 +159,7 @@ func (r *redispatch) give(m *broker.Message, s broker.Share) {
 	k := groupKey{m.Tenant, s}
 	if m.Node == r.e.deps.NodeName && r.e.shares.has(k) && !r.e.groups.has(k) {
 		d := r.e.dispatch()
-		taken := d.share(&r.e.shares, k, m, m.Node)
+		taken := d.share(&r.e.shares, k, m, m.Node, broker.StrategyRoundRobin)
 		d.wake()
 		if !taken {
 			r.e.dropped(DropNoReceiver, 1)

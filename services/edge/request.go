@@ -12,14 +12,22 @@ type ConnectRequest struct {
 	CleanStart  bool
 	// Expiry is how long the session shall outlive the connection: 0 not at all (it is hosted here), broker.Forever: as long as the configuration
 	// allows, which is also the most that anything else gets. For MQTT 3 without clean session it is broker.Forever.
-	Expiry     time.Duration
-	KeepAlive  time.Duration // 0: none
-	ReceiveMax uint16        // QoS 1 and 2 messages the client takes at once; 0: it did not say
-	MaxPacket  uint32        // largest packet the client takes; 0: no limit. Deliver refuses what is larger.
-	Will       *broker.Will  // its topic without the mount point; ID, From and the like are set here
-	Mountpoint string        // of the listener; %c and %u stand for client id and user name
+	Expiry    time.Duration
+	KeepAlive time.Duration // 0: none
+	// KeepAliveFixed keeps max_keepalive from clients that cannot be told of another keep-alive: those of MQTT 3.
+	KeepAliveFixed bool
+	ReceiveMax     uint16       // QoS 1 and 2 messages the client takes at once; 0: it did not say
+	MaxPacket      uint32       // largest packet the client takes; 0: no limit. Deliver refuses what is larger.
+	Will           *broker.Will // its topic without the mount point; ID, From and the like are set here
+	Mountpoint     string       // of the listener; %c and %u stand for client id and user name
+	MaxLevels      int          // of topics and filters, beside what the configuration says; 0: no other limit
 	// Resend repeats unanswered messages on the live connection after session.retry_interval: for MQTT 3.1 and protocols over UDP.
 	Resend bool
+	// AuthMethod asks for an enhanced authentication (MQTT 5.0 §4.12) in place of the password; AuthData is the client's first message, Challenge sends it the
+	// server's messages but the last, on the executor: Conn.AuthContinue takes each answer.
+	AuthMethod string
+	AuthData   []byte
+	Challenge  func(data []byte)
 }
 
 // ConnectResult answers a ConnectRequest.
@@ -30,6 +38,7 @@ type ConnectResult struct {
 	SessionPresent bool
 	Expiry         time.Duration // what was granted; 0: the session ends with the connection
 	KeepAlive      time.Duration // in force; tell the client if it is not what it asked for
+	AuthData       []byte        // the last message of an enhanced authentication, for the client
 	WillDenied     bool          // the will was left out: the client may not publish it
 }
 

@@ -2,9 +2,12 @@ package edge
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/topic"
 )
@@ -38,13 +41,32 @@ func (c *Conn) addRoute(p topic.Parsed) {
 	}
 }
 
+// holdRoute tells the routers who has an exclusive topic. members is 1 for a new subscription, -1 for one that ended, 0 for a new grant.
+func (c *Conn) holdRoute(p topic.Parsed, grant uint64, members int) {
+	k := route.ExclusiveKey(c.id.Tenant, p.Filter)
+	c.e.ann.Hold(k, route.Hold{Client: c.id.ClientID, Grant: grant}, members)
+	if members < 0 {
+		c.e.ann.Announce(k)
+	}
+}
+
+// gone is a subscription that a clean session had.
+type gone struct {
+	full    string
+	grant   uint64 // of an exclusive one; 0: nobody was told of it
+	another bool   // there is another one with the same inner filter
+}
+
 // removeRoute is the reverse of addRoute.
-func (c *Conn) removeRoute(full string) {
-	p, err := topic.Parse(full)
-	if err != nil {
+func (c *Conn) removeRoute(g gone) {
+	p, err := topic.Parse(g.full)
+	if err != nil || p.Exclusive && g.grant == 0 {
 		return
 	}
 	e := c.e
+	if p.Exclusive {
+		c.holdRoute(p, g.grant, -1)
+	}
 	e.stats.subscriptions.Add(-1)
 	switch {
 	case p.Shared && p.Local:
@@ -55,7 +77,7 @@ func (c *Conn) removeRoute(full string) {
 		return
 	case p.Shared:
 		e.groups.leave(groupKey{c.id.Tenant, p.Share()}, c)
-	default:
+	case !g.another:
 		e.plain.Remove(p.Filter, c.number)
 	}
 	e.ann.Change(c.routeKey(p), -1, -1)
@@ -85,6 +107,7 @@ type groups struct {
 type group struct {
 	members []*Conn // one that subscribed by two spellings is there twice
 	next    int     // where the last search began
+	sticky  *Conn   // who took the last message, for the strategy of that name
 }
 
 func (g *groups) join(k groupKey, c *Conn) {
@@ -116,21 +139,46 @@ func (g *groups) leave(k groupKey, c *Conn) {
 		x.members = append(append(rest, x.members[:i]...), x.members[i+1:]...)
 		break
 	}
+	if x.sticky == c {
+		x.sticky = nil
+	}
 	if len(x.members) == 0 {
 		delete(g.m, k)
 	}
 }
 
-// turn is the members of a group, and the one to begin with: each in its turn.
-func (g *groups) turn(k groupKey) (members []*Conn, first int) {
+// turn is the members of a group, and the one to begin with by the strategy.
+func (g *groups) turn(k groupKey, m *broker.Message, strategy string) (members []*Conn, first int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	x := g.m[k]
 	if x == nil {
 		return nil, 0
 	}
-	x.next++
-	return x.members, x.next % len(x.members)
+	n := len(x.members)
+	switch strategy {
+	case broker.StrategyRandom:
+		first = rand.IntN(n)
+	case broker.StrategySticky:
+		first = max(0, slices.Index(x.members, x.sticky))
+	case broker.StrategyHashClientID:
+		first = cluster.Partition(m.Tenant, m.From, n)
+	case broker.StrategyHashTopic:
+		first = cluster.Partition(m.Tenant, m.Topic, n)
+	default:
+		x.next++
+		first = x.next % n
+	}
+	return x.members, first
+}
+
+// took notes who got a message of a group.
+func (g *groups) took(k groupKey, c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if x := g.m[k]; x != nil && slices.Contains(x.members, c) {
+		x.sticky = c
+	}
 }
 
 // matching lists the groups whose filter matches a name.

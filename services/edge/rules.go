@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // When the rules change (their generation rises), or a grant's time is over, every subscription is decided again before anything more is delivered by it
@@ -67,7 +68,7 @@ func (c *Conn) review() {
 	for i, f := range filters {
 		topics[i] = c.innerOf(f)
 	}
-	_, will := splitDelayed(c.will.topic)
+	_, will := topic.SplitDelayed(c.will.topic)
 	id := c.id
 	ok := c.e.decide.submit(func() {
 		ds, willDenied, err := c.e.decideAll(id, topics, will)

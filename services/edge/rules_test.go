@@ -74,6 +74,34 @@ func TestIdleConnectionsAreReviewed(t *testing.T) {
 	})
 }
 
+// Rules that change while a review is under way are looked at after it, by connections with nothing to deliver too.
+func TestAChangeDuringAReviewIsReviewed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, req func(string) edge.ConnectRequest) {
+		b := edgetest.New(t)
+		e := b.Edge(t, nil)
+		r := req("c")
+		r.Will = &broker.Will{Msg: &broker.Message{Topic: "will"}}
+		d := b.Connect(t, e, r)
+		release := b.Auth.Stall("will")
+		asked := len(b.Auth.Questions())
+		b.Auth.Deny(broker.ActionPublish, "something")
+		eventually(t, "a review", func() bool { return len(b.Auth.Questions()) > asked })
+		granted(t, d.Subscribe(1, "t"))
+		b.Auth.Deny(broker.ActionSubscribe, "t")
+		other := b.Connect(t, e, edgetest.Clean("other"))
+		if other.Subscribe(1, "t")[0].Err == nil {
+			t.Fatal("the rules did not change")
+		}
+		d.Do(func(*edge.Conn) {})
+		release()
+		eventually(t, "unsubscribed", func() bool {
+			rows, err := e.ClientSubscriptions(t.Context(), broker.ClientQuery{ClientID: "c"})
+			return err == nil && len(rows) == 0
+		})
+	})
+}
+
 func TestDeliveriesWaitWhileNothingIsDecided(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, req func(string) edge.ConnectRequest) {

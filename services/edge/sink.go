@@ -155,7 +155,7 @@ func (e *Edge) deliver(d *dispatch, v *broker.Delivery) bool {
 	matched := v.Plain && d.plain(e, v.Msg)
 	for i := range v.Shares {
 		k := groupKey{v.Msg.Tenant, v.Shares[i].Share}
-		if !d.share(&e.groups, k, v.Msg, "") {
+		if !d.share(&e.groups, k, v.Msg, "", v.Shares[i].Strategy) {
 			e.again.later(v.Msg, k.Share)
 		}
 		matched = true

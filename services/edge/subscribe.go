@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -35,6 +36,8 @@ type subscribing struct {
 	parsed  []topic.Parsed        // of the mounted ones
 	grants  []aclEntry
 	results []SubscribeResult
+	asked   int // how many filters the client sent: only those are answered
+	size    int // charged until the answer
 	done    func([]SubscribeResult)
 	always  bool // done is not the gateway's: it is called after Closed too
 }
@@ -46,7 +49,12 @@ func (c *Conn) Subscribe(subs []broker.Subscription, done func([]SubscribeResult
 
 func (c *Conn) startSubscribe(s *subscribing) {
 	s.grants, s.results = make([]aclEntry, len(s.subs)), make([]SubscribeResult, len(s.subs))
-	c.enter(64*len(s.subs), func() { c.subscribe(s) })
+	s.asked = len(s.subs)
+	for i := range s.subs {
+		s.size += waitingPacket + len(s.subs[i].Filter)
+	}
+	c.charge(s.size)
+	c.enter(s.size, func() { c.subscribe(s) })
 }
 
 // subscribe checks filters, and has those decided that are not at hand.
@@ -97,7 +105,7 @@ func (c *Conn) checkFilter(filter string) (string, error) {
 	if err != nil {
 		return "", broker.E(broker.KindInvalid, "filter", err)
 	}
-	if err := c.e.checkSize(p.Filter, len(c.mount)+len(filter)); err != nil {
+	if err := cmp.Or(c.e.checkSize(p.Filter, len(c.mount)+len(filter)), c.shallow(p.Filter)); err != nil {
 		return "", err
 	}
 	return p.Filter, nil
@@ -194,13 +202,14 @@ func (c *Conn) subscribeAll(s *subscribing) {
 	case c.clean:
 		c.subscribeClean(s)
 	default:
-		c.subscribePersistent(s)
+		c.whenRoom(func() { c.subscribePersistent(s) })
 	}
 }
 
 // subscribeClean subscribes in the session that is hosted here, and waits until the routers know.
 func (c *Conn) subscribeClean(s *subscribing) {
 	var keys []route.Key
+	var only []int // exclusive ones
 	for i := range s.subs {
 		if s.results[i].Err != nil {
 			continue
@@ -211,6 +220,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			s.results[i].Err = err
 			continue
 		}
+		if s.parsed[i].Exclusive {
+			only = append(only, i)
+			continue
+		}
 		if !existed {
 			c.addRoute(s.parsed[i])
 		}
@@ -218,8 +231,18 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			keys = append(keys, c.routeKey(s.parsed[i]))
 		}
 	}
+	c.waitRoutes(keys, func(err error) {
+		if err != nil {
+			s.refuseAll(err)
+		}
+		c.acquireAll(s, only)
+	})
+}
+
+// waitRoutes calls then on the executor, when the routers know of routes: at once if there are none.
+func (c *Conn) waitRoutes(keys []route.Key, then func(error)) {
 	if len(keys) == 0 {
-		c.subscribedAll(s)
+		then(nil)
 		return
 	}
 	var left, failed atomic.Int32
@@ -234,9 +257,10 @@ func (c *Conn) subscribeClean(s *subscribing) {
 			}
 			c.post(func() {
 				if failed.Load() > 0 {
-					s.refuseAll(errStopped)
+					then(errStopped)
+					return
 				}
-				c.subscribedAll(s)
+				then(nil)
 			})
 		})
 	}
@@ -293,8 +317,9 @@ func (c *Conn) subscribePersistent(s *subscribing) {
 
 // subscribedAll answers, tells the hooks, and has retained messages read.
 func (c *Conn) subscribedAll(s *subscribing) {
+	c.credit(s.size)
 	if s.always || !c.shut {
-		s.done(s.results)
+		s.done(s.results[:s.asked])
 	}
 	for i := range s.subs {
 		if s.results[i].Err != nil {

@@ -1,7 +1,9 @@
 package edge_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,5 +126,59 @@ func TestPushesOfOlderEpochsAreIgnored(t *testing.T) {
 	wantGot(t, d, "t=new")
 	if len(d.Kicks()) != 0 {
 		t.Fatal("kicked by an old epoch")
+	}
+}
+
+// outdated is the tier of session partitions, of which an owner from before answers once more.
+type outdated struct {
+	broker.Sessions
+	mu   sync.Mutex
+	next bool
+	sent int // requests that the old owner got
+}
+
+type outdatedStream struct {
+	broker.SessionStream
+	o *outdated
+}
+
+func (s outdatedStream) Epoch() uint64 { return 0 }
+
+func (s outdatedStream) Send(batch []broker.SessionRequest) error {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	s.o.sent += len(batch)
+	return nil
+}
+
+func (o *outdated) OpenSession(ctx context.Context, open broker.SessionOpen, h broker.SessionHandler) (broker.SessionStream, error) {
+	s, err := o.Sessions.OpenSession(ctx, open, h)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil || !o.next {
+		return s, err
+	}
+	o.next = false
+	return outdatedStream{s, o}, nil
+}
+
+// A stream to an owner with a lower epoch than one seen is not used (rule N12).
+func TestStreamOfAnOlderOwnerIsRefused(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	o := &outdated{Sessions: b.Sessions}
+	e := b.Edge(t, func(_ *edge.Config, d *edge.Deps) { d.Sessions = o })
+	d := b.Connect(t, e, edgetest.Persistent("c"))
+	o.mu.Lock()
+	o.next = true
+	o.mu.Unlock()
+	b.Sessions.Break()
+	if r := receive(t, d.Publish("t", "1", 2, 1)); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.next || o.sent != 0 {
+		t.Errorf("an older owner was asked: %v, got %d requests", !o.next, o.sent)
 	}
 }

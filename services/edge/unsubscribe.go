@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"strings"
+
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/topic"
@@ -10,6 +12,7 @@ import (
 type unsubscribing struct {
 	filters []string // as the client sent them, then with mount point
 	results []SubscribeResult
+	size    int // charged until the answer
 	done    func([]SubscribeResult)
 	always  bool // done is not the gateway's: it is called after Closed too
 }
@@ -21,7 +24,11 @@ func (c *Conn) Unsubscribe(filters []string, done func([]SubscribeResult)) {
 
 func (c *Conn) startUnsubscribe(u *unsubscribing) {
 	u.results = make([]SubscribeResult, len(u.filters))
-	c.enter(64*len(u.filters), func() { c.unsubscribe(u) })
+	for i := range u.filters {
+		u.size += waitingPacket + len(u.filters[i])
+	}
+	c.charge(u.size)
+	c.enter(u.size, func() { c.unsubscribe(u) })
 }
 
 // unsubscribe runs client.unsubscribe.
@@ -82,6 +89,11 @@ func (c *Conn) unsubscribeAll(u *unsubscribing) {
 		c.unsubscribedAll(u)
 		return
 	}
+	c.whenRoom(func() { c.unsubscribePersistent(u, places) })
+}
+
+// unsubscribePersistent asks the session partition, which answers when it is durable.
+func (c *Conn) unsubscribePersistent(u *unsubscribing, places []int) {
 	r := c.request(broker.OpUnsubscribe)
 	for _, i := range places {
 		r.Subs = append(r.Subs, broker.Subscription{Filter: u.filters[i]})
@@ -106,13 +118,30 @@ func (c *Conn) unsubscribeAll(u *unsubscribing) {
 // dropSub takes a subscription out of a clean session; the routers hear of it some time.
 func (c *Conn) dropSub(full string) bool {
 	c.mu.Lock()
+	g := gone{full: full}
+	if c.sess != nil {
+		g.grant = c.sess.Granted(full)
+	}
 	ok := c.sess != nil && c.sess.Unsubscribe(full)
+	if ok {
+		g.another = c.another(full)
+	}
 	delete(c.subs, full)
 	c.mu.Unlock()
 	if ok {
-		c.removeRoute(full)
+		c.removeRoute(g)
 	}
 	return ok
+}
+
+// another reports whether the session has the inner filter of a subscription that ended by another one, with or without $exclusive/. Called with the lock held.
+func (c *Conn) another(full string) bool {
+	inner, exclusive := strings.CutPrefix(full, broker.ExclusivePrefix)
+	if exclusive {
+		_, ok := c.sess.Subscription(inner)
+		return ok
+	}
+	return c.sess.Granted(broker.ExclusivePrefix+full) != 0
 }
 
 func (c *Conn) forgetSub(full string) {
@@ -123,6 +152,7 @@ func (c *Conn) forgetSub(full string) {
 
 // unsubscribedAll answers and tells the hooks.
 func (c *Conn) unsubscribedAll(u *unsubscribing) {
+	c.credit(u.size)
 	if u.always || !c.shut {
 		u.done(u.results)
 	}

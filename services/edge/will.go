@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"cmp"
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/topic"
 )
 
 // willState is what the gateway knows of a connection's will, and of its attachment.
@@ -18,7 +20,7 @@ type willState struct {
 // prepareWill checks a will and goes on with attach.
 func (c *Conn) prepareWill(w *broker.Will) {
 	name := w.Msg.Topic
-	if err := c.e.checkName(name, len(c.mount)+len(name)); err != nil || w.Msg.QoS > 2 {
+	if err := cmp.Or(c.e.checkName(name, len(c.mount)+len(name)), c.shallow(name)); err != nil || w.Msg.QoS > 2 {
 		c.refuse(asError(err, broker.KindInvalid, "will"))
 		return
 	}
@@ -26,7 +28,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 		c.attachWithWill(w)
 		return
 	}
-	_, inner := splitDelayed(name)
+	_, inner := topic.SplitDelayed(name)
 	c.ask(broker.ActionPublish, []string{inner}, func(ds []broker.Decision, err error) {
 		switch {
 		case c.abandon():
@@ -46,7 +48,7 @@ func (c *Conn) prepareWill(w *broker.Will) {
 func (c *Conn) attachWithWill(w *broker.Will) {
 	m := *w.Msg
 	c.will.topic = m.Topic
-	prefix, inner := splitDelayed(m.Topic)
+	prefix, inner := topic.SplitDelayed(m.Topic)
 	m.Topic = prefix + c.mount + inner
 	m.Tenant, m.From, m.Username, m.Node = c.id.Tenant, c.id.ClientID, c.id.Username, c.e.deps.NodeName
 	c.attach(&broker.Will{Msg: &m, Delay: w.Delay, Expiry: w.Expiry})

@@ -127,6 +127,7 @@ func (p *partition) resize(info StreamInfo) {
 	p.mu.Lock()
 	p.stats.StreamBytes, p.stats.MaxBytes = info.Bytes, info.MaxBytes
 	p.mu.Unlock()
+	p.watchFill()
 }
 
 func (p *partition) sleep(ctx context.Context, d time.Duration) error {
@@ -283,6 +284,7 @@ func (p *partition) grew(bytes int) {
 	p.stats.LogBytes += int64(bytes) + recordWeight
 	p.stats.StreamBytes += int64(bytes) + recordOverhead
 	p.mu.Unlock()
+	p.watchFill()
 }
 
 // recordOverhead is about what a stream stores beside a record: sequence, time, subject, headers, checksum.
@@ -299,6 +301,7 @@ func (p *partition) end(ctx context.Context, err error) {
 	p.pending, p.count = 0, 0
 	p.mu.Unlock()
 	p.cancel(err)
+	p.leaveFill()
 	p.metrics.pending(-pending)
 	for _, b := range queue {
 		for _, done := range b.dones {

@@ -17,6 +17,7 @@ type partition struct {
 	metrics  *Metrics
 	log      *slog.Logger
 	maxEvent int // bytes of the largest event
+	fill     func(name string, full bool, used, limit int64)
 
 	cancel context.CancelCauseFunc // ends both goroutines
 	wake   chan struct{}           // 1 slot: the queue became non-empty, a batch is full, or another reason to look
@@ -40,6 +41,7 @@ type partition struct {
 	err     error // why the log ended; ErrClosed after Close
 	snap    *snapshot
 	stats   Stats
+	filled  bool      // reported as full
 	retryAt time.Time // no snapshot is due before, because one failed
 }
 

@@ -15,6 +15,9 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics *Metrics     // shared by all logs of the process
 	Readers []*nats.Conn // see NewJetStreams; no use for other streams
+	// Full hears when the stream of an open log passes 70 % of its limit (true), and when it is below 60 % again or the log is closed (false); nil: nobody.
+	// It is called by the goroutine that appends, and must not block.
+	Full func(name string, full bool, used, limit int64)
 }
 
 // New returns a store over streams.
@@ -43,6 +46,7 @@ func (s *store) Open(ctx context.Context, name string, owner Owner, m Machine) (
 	l := &partition{
 		name: name, owner: owner, streams: s.streams, opts: s.opts, meter: s.meter, metrics: s.deps.Metrics,
 		log:  s.deps.Log.With("journal", name, "epoch", owner.Epoch),
+		fill: s.deps.Full,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lost: make(chan struct{}),
 	}
 	l.maxEvent = s.streams.MaxRecord() - headerSize - eventSize(nil)

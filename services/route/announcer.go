@@ -48,6 +48,18 @@ type Announcer struct {
 type entry struct {
 	members, online int
 	version         uint64
+	hold            Hold
+}
+
+// Hold is who has an exclusive topic, for the route that says so (see broker.ExclusivePrefix).
+type Hold struct {
+	Client string
+	Grant  uint64 // epoch of the topic partition
+}
+
+// ExclusiveKey names the route that says who has a topic for itself.
+func ExclusiveKey(tenant, topic string) Key {
+	return Key{Tenant: tenant, Filter: broker.ExclusivePrefix + topic}
 }
 
 // registration is one router that took a snapshot: of the wildcards (topic -1), or of one topic partition.
@@ -100,6 +112,26 @@ func (a *Announcer) Change(k Key, members, online int) uint64 {
 		e.version = a.version
 	}
 	return e.version
+}
+
+// Hold is Change for the route of an exclusive topic, and says who has it. An origin has one holder of a topic at a time.
+func (a *Announcer) Hold(k Key, h Hold, members int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.routes[k]
+	if e == nil {
+		e = &entry{}
+		a.routes[k] = e
+	}
+	was := e.members
+	e.members += members
+	if (was == 0) != (e.members == 0) || e.members > 0 && e.hold != h {
+		a.version++
+		e.version = a.version
+	}
+	if e.members > 0 {
+		e.hold = h
+	}
 }
 
 // Version is the origin's newest route version.

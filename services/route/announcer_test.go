@@ -19,9 +19,20 @@ type table struct {
 	mu     sync.Mutex
 	deltas []broker.RouteDelta
 	refuse bool
+	gate   chan struct{} // non-nil: updates wait until it is closed
 }
 
-func (r *table) UpdateRoutes(_ context.Context, u broker.RouteUpdate) error {
+func (r *table) UpdateRoutes(ctx context.Context, u broker.RouteUpdate) error {
+	r.mu.Lock()
+	gate := r.gate
+	r.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refuse {
@@ -29,6 +40,15 @@ func (r *table) UpdateRoutes(_ context.Context, u broker.RouteUpdate) error {
 	}
 	r.deltas = append(r.deltas, u.Deltas...)
 	return nil
+}
+
+// hang makes updates wait until the function that it returns is called.
+func (r *table) hang() (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	gate := make(chan struct{})
+	r.gate = gate
+	return func() { close(gate) }
 }
 
 func (r *table) set(refuse bool) {
@@ -250,6 +270,37 @@ func TestCloseAnswersWaiters(t *testing.T) {
 		w.a.Close()
 		if broker.KindOf(got) != broker.KindUnavailable {
 			t.Fatalf("waiter got %v", got)
+		}
+	})
+}
+
+// A route that ends while one router does not answer: whoever waited for that router is answered when it comes back, and it forgets the route.
+func TestWaitEndsAlthoughTheRouteEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "r1")
+		w.join(t, "r2", false)
+		k := route.Key{Filter: "a/+"}
+		w.tables["r2"].set(true)
+		routed := w.wait(k)
+		r1, r2 := w.tables["r1"].hang(), w.tables["r2"].hang()
+		w.a.Change(k, -1, -1)
+		w.a.Announce(k)
+		time.Sleep(time.Second) // the removal is on its way to both
+		r1()
+		synctest.Wait()
+		if d, _ := w.tables["r1"].last("a/+"); d.Members != 0 || *routed {
+			t.Fatalf("r1 has %+v, routed %v", d, *routed)
+		}
+		time.Sleep(10 * time.Second) // and is given up at r2
+		w.tables["r2"].set(false)
+		r2()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !*routed {
+			t.Error("still waiting for a router that is back")
+		}
+		if d, ok := w.tables["r2"].last("a/+"); !ok || d.Members != 0 {
+			t.Errorf("r2 has %+v", d)
 		}
 	})
 }

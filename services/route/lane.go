@@ -117,7 +117,7 @@ func (l *lane) acked(number uint64, acks []broker.PublishAck) {
 			freed += it.size
 			if it.done != nil {
 				finished = append(finished, it)
-				answers = append(answers, broker.PublishAck{Seq: it.pub.Seq, Matched: a.Matched})
+				answers = append(answers, broker.PublishAck{Seq: it.pub.Seq, Matched: a.Matched, Refused: a.Refused && a.Seq == it.pub.Seq})
 			}
 		}
 	}

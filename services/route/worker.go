@@ -111,7 +111,8 @@ func (w *worker) run() {
 	}
 }
 
-// take reads the state of the next dirty keys, in the order of their versions. Keys that this router has ceased to route are left out.
+// take reads the state of the next dirty keys, in the order of their versions. Keys that this router has ceased to route are left out. A
+// route that is forgotten already is told as removed: a router that missed its removal still has it, and somebody may wait for that.
 func (w *worker) take() ([]broker.RouteDelta, []Key) {
 	w.a.mu.Lock()
 	defer w.a.mu.Unlock()
@@ -121,20 +122,31 @@ func (w *worker) take() ([]broker.RouteDelta, []Key) {
 			break
 		}
 		delete(w.dirty, k)
-		if _, ok := w.a.targets(k)[w.node.Incarnation]; ok && w.a.routes[k] != nil {
+		if _, ok := w.a.targets(k)[w.node.Incarnation]; ok {
 			keys = append(keys, k)
 		}
 	}
-	slices.SortFunc(keys, func(x, y Key) int { return cmp.Compare(w.a.routes[x].version, w.a.routes[y].version) })
+	slices.SortFunc(keys, func(x, y Key) int { return cmp.Compare(w.a.state(x).version, w.a.state(y).version) })
 	deltas := make([]broker.RouteDelta, 0, len(keys))
 	for _, k := range keys {
-		deltas = append(deltas, delta(k, w.a.routes[k]))
+		deltas = append(deltas, delta(k, w.a.state(k)))
 	}
 	return deltas, keys
 }
 
+// state is what a route is now. Called with the lock held.
+func (a *Announcer) state(k Key) *entry {
+	if e := a.routes[k]; e != nil {
+		return e
+	}
+	return &entry{version: a.version}
+}
+
 func delta(k Key, e *entry) broker.RouteDelta {
-	return broker.RouteDelta{Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: e.members, Online: e.online}
+	return broker.RouteDelta{
+		Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: e.members, Online: e.online,
+		Holder: e.hold.Client, Grant: e.hold.Grant,
+	}
 }
 
 // again puts keys back after a failure.

@@ -7,7 +7,7 @@
 //
 // A host that keeps a log calls the same methods, with the same arguments, when something happens and when it replays the log. Durable methods are
 //
-//	Subscribe Unsubscribe Attach Detach SetExpiry Enqueue Ack Receive2 Release2 Use
+//	Subscribe Grant Unsubscribe Attach Detach SetExpiry Enqueue Ack Receive2 Release2 Use
 //
 // and what they do depends on nothing but the state that earlier durable calls left, their arguments and the [Settings]. [Session.AppendTo] writes
 // exactly that state: a live session and its replay give equal bytes. Two things follow. A message becomes part of the in-flight window at a durable

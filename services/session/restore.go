@@ -14,7 +14,7 @@ import (
 func Decode(b []byte, set *Settings, clientID string, msg func(uint64) (*broker.Message, error)) (*Session, error) {
 	d := decoder{reader: reader{b: b}, s: New(set, clientID, time.Time{}), msg: msg}
 	if v := d.byte(); v != snapshotVersion && d.err == nil {
-		return nil, fmt.Errorf("%w: snapshot version %d", ErrCorrupt, v)
+		return nil, fmt.Errorf("%w: snapshot of version %d, this program knows version %d", ErrCorrupt, v, snapshotVersion)
 	}
 	bits := d.byte()
 	if bits&^snapshotBits != 0 {
@@ -87,7 +87,14 @@ func (d *decoder) subscriptions() {
 			d.fail()
 			return
 		}
-		d.s.subs.put(newSubscription(sub, p))
+		u := newSubscription(sub, p)
+		if bits&subGrant != 0 {
+			if u.grant = d.uvarint(); u.grant == 0 || !p.Exclusive {
+				d.fail()
+				return
+			}
+		}
+		d.s.subs.put(u)
 	}
 }
 

@@ -26,7 +26,8 @@ const (
 
 	subNoLocal = 1 << 2
 	subRetain  = 1 << 3
-	subBits    = 0x3f // and two for the retain handling
+	subGrant   = 1 << 6
+	subBits    = 0x7f // and two for the retain handling
 	subShift   = 4
 
 	matchedFilters = 1 << 0 // the list of filters is there (it may be left out, see Matched)
@@ -39,7 +40,7 @@ const (
 //
 //	version 1 | bits 1 | tail | window size | created | detached | expiry | enqueued | count {dropped}
 //	count {subscription} | count {id, time} | count {released entry} | count {queued entry}
-//	subscription: bits 1 | retain in bits | id | generation | n(filter)
+//	subscription: bits 1 | retain in bits | id | generation | n(filter) | [grant]
 //	entry:        bits 1 | index | [matched | message or number]      without the brackets once PUBREC came in
 //	matched:      bits 1 | count {id} | [count {n(filter)}] | [n(group) n(filter)]
 //
@@ -89,10 +90,16 @@ func (s *Session) appendSubscriptions(dst []byte) []byte {
 		if u.RetainAsPublished {
 			bits |= subRetain
 		}
+		if u.grant != 0 {
+			bits |= subGrant
+		}
 		dst = append(dst, bits)
 		dst = binary.AppendUvarint(dst, uint64(u.ID))
 		dst = binary.AppendUvarint(dst, u.Generation)
 		dst = appendText(dst, u.Filter)
+		if u.grant != 0 {
+			dst = binary.AppendUvarint(dst, u.grant)
+		}
 	}
 	return dst
 }

@@ -38,6 +38,7 @@ type subscription struct {
 	broker.Subscription
 	parsed  topic.Parsed
 	matched *Matched
+	grant   uint64 // of an exclusive subscription: the epoch of its grant; 0: not granted yet, it matches nothing
 }
 
 // subscriptions holds the subscriptions of a session by full filter: a sorted list while they are few, a map and an index beyond.
@@ -181,9 +182,34 @@ func (s *Session) Subscribe(sub broker.Subscription, limit int) (existed bool, e
 	if !existed && limit > 0 && s.subs.len() >= limit {
 		return false, broker.Errorf(broker.KindQuota, "client holds %d subscriptions already", limit)
 	}
-	s.subs.put(newSubscription(sub, p))
+	u := newSubscription(sub, p)
+	if existed {
+		u.grant = s.subs.get(sub.Filter).grant
+	}
+	s.subs.put(u)
 	s.version++
 	return existed, nil
+}
+
+// Grant notes under which epoch an exclusive subscription was granted; before that it matches nothing. It reports the epoch it was granted under so far, 0 for none, and
+// whether there is such a subscription.
+func (s *Session) Grant(full string, grant uint64) (before uint64, ok bool) {
+	s.begin()
+	u := s.subs.get(full)
+	if u == nil || !u.parsed.Exclusive {
+		return 0, false
+	}
+	before, u.grant = u.grant, grant
+	s.version++
+	return before, true
+}
+
+// Granted is the epoch under which an exclusive subscription was granted, 0 if it was not, or is none.
+func (s *Session) Granted(full string) uint64 {
+	if u := s.subs.get(full); u != nil {
+		return u.grant
+	}
+	return 0
 }
 
 func newSubscription(sub broker.Subscription, p topic.Parsed) *subscription {
@@ -256,6 +282,9 @@ func (s *Session) MatchTopic(m *broker.Message, node string) (Grant, bool) {
 func (s *Session) wants(u *subscription, m *broker.Message, node string) bool {
 	own := m.From != "" && m.From == s.clientID
 	if own && (u.NoLocal || s.set.IgnoreLoopDeliver) {
+		return false
+	}
+	if u.parsed.Exclusive && u.grant == 0 {
 		return false
 	}
 	return !u.parsed.Local || m.Node != "" && m.Node == node

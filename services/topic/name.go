@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -94,3 +95,19 @@ func HasWildcard(s string) bool {
 
 // Levels counts the levels of a name or a filter: one more than it has slashes.
 func Levels(s string) int { return strings.Count(s, "/") + 1 }
+
+// CompareNames orders names by their levels, compared one after the other byte by byte: the order in which [Retained] gives them.
+func CompareNames(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		switch x, y := a[i], b[i]; {
+		case x == y:
+		case x == '/':
+			return -1
+		case y == '/':
+			return 1
+		default:
+			return cmp.Compare(x, y)
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}

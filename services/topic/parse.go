@@ -15,6 +15,8 @@ const (
 	localPrefix = "$local/"
 	queuePrefix = "$queue/"
 	sharePrefix = "$share/"
+
+	exclusivePrefix = broker.ExclusivePrefix
 )
 
 // Parsed is a full filter taken apart.
@@ -23,6 +25,8 @@ type Parsed struct {
 	Group  string // group of a shared subscription; [QueueGroup] for $queue/
 	Local  bool   // $local/: only messages that entered through the same node
 	Shared bool   // Group is set
+
+	Exclusive bool // $exclusive/: one client in the cluster at most
 }
 
 // Parse takes a full filter apart and validates it:
@@ -31,7 +35,7 @@ type Parsed struct {
 //	                                what follows $share/<group>/ is the inner filter as it stands
 //
 // So "$local/$share/g/t" and "$queue/$local/t" combine two, "$share/g/$local/t" is the shared filter "$local/t". A group is not empty and has no / + #
-// (MQTT 5.0 §4.8.2). The words without a slash ("$share") are ordinary filters.
+// (MQTT 5.0 §4.8.2). $exclusive/ stands alone and in front of a topic without wildcards. The words without a slash ("$share") are ordinary filters.
 func Parse(full string) (Parsed, error) {
 	if err := validateText(full); err != nil {
 		return Parsed{}, err
@@ -43,6 +47,9 @@ func Parse(full string) (Parsed, error) {
 	if err := ValidateFilter(p.Filter); err != nil {
 		return Parsed{}, fmt.Errorf("filter %q: %w", clip(p.Filter), err)
 	}
+	if p.Exclusive && HasWildcard(p.Filter) {
+		return Parsed{}, fmt.Errorf("filter %q: %w", clip(full), ErrWildcard)
+	}
 	return p, nil
 }
 
@@ -52,17 +59,17 @@ func split(full string) (Parsed, error) {
 	for {
 		switch {
 		case strings.HasPrefix(p.Filter, localPrefix):
-			if p.Local {
+			if p.Local || p.Exclusive {
 				return p, ErrPrefix
 			}
 			p.Local, p.Filter = true, p.Filter[len(localPrefix):]
 		case strings.HasPrefix(p.Filter, queuePrefix):
-			if p.Shared {
+			if p.Shared || p.Exclusive {
 				return p, ErrPrefix
 			}
 			p.Shared, p.Group, p.Filter = true, QueueGroup, p.Filter[len(queuePrefix):]
 		case strings.HasPrefix(p.Filter, sharePrefix):
-			if p.Shared {
+			if p.Shared || p.Exclusive {
 				return p, ErrPrefix
 			}
 			group, inner, ok := strings.Cut(p.Filter[len(sharePrefix):], "/")
@@ -71,6 +78,11 @@ func split(full string) (Parsed, error) {
 			}
 			p.Shared, p.Group, p.Filter = true, group, inner
 			return p, nil
+		case strings.HasPrefix(p.Filter, exclusivePrefix):
+			if p.Local || p.Shared || p.Exclusive {
+				return p, ErrPrefix
+			}
+			p.Exclusive, p.Filter = true, p.Filter[len(exclusivePrefix):]
 		default:
 			return p, nil
 		}
@@ -85,6 +97,9 @@ func (p Parsed) String() string {
 	}
 	if p.Local {
 		s = localPrefix + s
+	}
+	if p.Exclusive {
+		s = exclusivePrefix + s
 	}
 	return s
 }

@@ -18,6 +18,10 @@ type Config struct {
 	Backlog          int           `yaml:"backlog" default:"0" doc:"connections the kernel keeps until accepted; 0: the system's limit, which also bounds other values"`
 	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"connections at once; above it a connection is accepted, counted and closed"`
 	MaxHandshakes    int           `yaml:"max_handshakes" default:"2048" doc:"TLS and WebSocket handshakes at once; above it connections are closed"`
+	ConnRate         float64       `yaml:"conn_rate" default:"0" doc:"connections accepted per second; more wait in the kernel's queue; 0: no limit"`
+	ConnBurst        float64       `yaml:"conn_burst" default:"0" doc:"connections accepted at once before conn_rate counts; 0: one second of it"`
+	ProxyProtocol    bool          `yaml:"proxy_protocol" default:"false" doc:"every connection begins with a header of the PROXY protocol, version 1 or 2, from a trusted peer"`
+	ProxyTimeout     time.Duration `yaml:"proxy_protocol_timeout" default:"3s" doc:"for that header"`
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" default:"15s" doc:"for TLS and WebSocket handshake together"`
 	SendTimeout      time.Duration `yaml:"send_timeout" default:"15s" doc:"a peer that takes nothing for so long is closed"`
 	NoDelay          bool          `yaml:"nodelay" default:"true" doc:"TCP_NODELAY; output is batched anyway"`
@@ -32,6 +36,9 @@ type Config struct {
 	CACertFile  string   `yaml:"cacertfile" doc:"PEM certificates that sign client certificates"`
 	Verify      string   `yaml:"verify" default:"none" doc:"client certificates: none, optional, required"`
 	TLSVersions []string `yaml:"tls_versions" default:"tlsv1.2,tlsv1.3" doc:"allowed versions, without a gap: tlsv1, tlsv1.1, tlsv1.2, tlsv1.3"`
+	Ciphers     []string `yaml:"ciphers" doc:"allowed suites of TLS 1.2 and before, by their IANA or OpenSSL names; none: the usual ones"`
+	CRLFile     string   `yaml:"crlfile" doc:"PEM lists of revoked client certificates; with it the issuer of every client certificate needs a valid list"`
+	More        []Pair   `yaml:"certificates" doc:"further certificates, for clients that ask for one of their names (SNI)"`
 
 	Path               string   `yaml:"path" default:"/mqtt" doc:"path that is upgraded (ws, wss)"`
 	Subprotocols       []string `yaml:"subprotocols" default:"mqtt,mqttv3.1,mqttv3.1.1" doc:"WebSocket sub-protocols"`
@@ -39,11 +46,17 @@ type Config struct {
 	AllowedOrigins     []string `yaml:"allowed_origins" doc:"scheme://host[:port] of the pages that may connect; empty: all"`
 }
 
+// Pair names the PEM files of a certificate chain and of its private key.
+type Pair struct {
+	CertFile string `yaml:"certfile" doc:"PEM certificate chain"`
+	KeyFile  string `yaml:"keyfile" doc:"PEM private key"`
+}
+
 // Default returns the configuration that the default tags show.
 func Default() Config {
 	return Config{
 		Name: "default", Kind: TCP, Acceptors: 2, MaxClients: 102400, MaxHandshakes: 2048,
-		HandshakeTimeout: 15 * time.Second, SendTimeout: 15 * time.Second, NoDelay: true,
+		ProxyTimeout: 3 * time.Second, HandshakeTimeout: 15 * time.Second, SendTimeout: 15 * time.Second, NoDelay: true,
 		MaxPending: 1 << 20, HighWater: 128 << 10, ReadLimit: 64 << 10,
 		Verify: "none", TLSVersions: []string{"tlsv1.2", "tlsv1.3"},
 		Path: "/mqtt", Subprotocols: []string{"mqtt", "mqttv3.1", "mqttv3.1.1"}, RequireSubprotocol: true,
@@ -75,6 +88,12 @@ func (c *Config) Validate() error {
 		if n.value < n.min {
 			bad(n.key, "%d is less than %d", n.value, n.min)
 		}
+	}
+	if c.ConnRate < 0 || c.ConnBurst < 0 || c.ConnBurst > 0 && c.ConnRate == 0 {
+		bad("conn_rate", "%v with a burst of %v", c.ConnRate, c.ConnBurst)
+	}
+	if c.ProxyTimeout <= 0 {
+		bad("proxy_protocol_timeout", "must be positive")
 	}
 	if c.HandshakeTimeout <= 0 {
 		bad("handshake_timeout", "must be positive")
@@ -110,8 +129,21 @@ func (c *Config) validateTLS(bad func(key, format string, args ...any)) {
 	default:
 		bad("verify", "%q is not one of none, optional, required", c.Verify)
 	}
+	if c.CRLFile != "" && c.Verify == "none" {
+		bad("crlfile", "no client certificate is verified")
+	}
 	if _, _, err := versions(c.TLSVersions); err != nil {
 		bad("tls_versions", "%v", err)
+	}
+	for _, name := range c.Ciphers {
+		if _, err := Cipher(name); err != nil {
+			bad("ciphers", "%v", err)
+		}
+	}
+	for _, p := range c.More {
+		if p.CertFile == "" || p.KeyFile == "" {
+			bad("certificates", "each needs certfile and keyfile")
+		}
 	}
 }
 

@@ -24,7 +24,16 @@
 // Per connection: unconsumed input (Config.ReadLimit, Conn.SetReadLimit), output
 // not yet taken by the kernel (Config.MaxPending plus the one Append that passed
 // it), MaxPosts functions. Per listener: connections, handshakes at once, and the
-// time of a handshake. What passes a bound is closed and counted by Reason.
+// time of a handshake. What passes a bound is closed and counted by Reason. Above
+// Config.ConnRate connections wait in the kernel's queue. Several listeners may
+// share a Budget.
+//
+// # The client's address
+//
+// With Config.ProxyProtocol each connection begins with a header that names the
+// client (package proxy). It is taken from peers that Deps.Trusted knows, at most
+// proxy.MaxHeader bytes within Config.ProxyTimeout; without it there is no
+// connection. Info.Remote is then the client's address and Info.Via the proxy's.
 //
 // # Inside
 //

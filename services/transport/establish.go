@@ -13,7 +13,7 @@ import (
 )
 
 // establish does everything between accept and the protocol, blocking, within
-// the handshake timeout: socket options, TLS, WebSocket upgrade.
+// the timeouts: socket options, PROXY header, TLS, WebSocket upgrade.
 func (c *conn) establish() error {
 	cfg := &c.ln.cfg
 	if err := c.tune(); err != nil {
@@ -27,29 +27,67 @@ func (c *conn) establish() error {
 		}
 		c.rc = rc
 	}
-	if kind == TCP {
-		return nil
+	if cfg.ProxyProtocol {
+		return c.handshake(c.behindProxy)
 	}
-	if c.ln.handshakes.Add(1) > int64(cfg.MaxHandshakes) {
-		c.ln.handshakes.Add(-1)
+	if err := c.admitted(); err != nil || kind == TCP {
+		return err
+	}
+	return c.handshake(c.stack)
+}
+
+// handshake runs what takes time, if not too many do, and ends its deadlines.
+func (c *conn) handshake(fn func() error) error {
+	defer c.ln.handshakes.Add(-1)
+	if c.ln.handshakes.Add(1) > int64(c.ln.cfg.MaxHandshakes) {
 		return ErrMaxHandshakes
 	}
-	defer c.ln.handshakes.Add(-1)
-	by := time.Now().Add(cfg.HandshakeTimeout)
+	if err := fn(); err != nil {
+		return err
+	}
+	return c.setDeadlines(time.Time{})
+}
+
+// behindProxy is establish where the PROXY protocol is below.
+func (c *conn) behindProxy() error {
+	if err := c.readProxy(); err != nil {
+		return err
+	}
+	if err := c.admitted(); err != nil {
+		return err
+	}
+	if c.info.Kind != TCP {
+		if err := c.stack(); err != nil {
+			return err
+		}
+	}
+	c.unwrap()
+	return nil
+}
+
+// admitted asks whether the client may connect, before anything costly is done.
+func (c *conn) admitted() error {
+	if c.ln.deps.Admit == nil {
+		return nil
+	}
+	return c.ln.deps.Admit(c.info.Remote.Addr())
+}
+
+// stack does the handshakes of the layers above TCP.
+func (c *conn) stack() error {
+	by := time.Now().Add(c.ln.cfg.HandshakeTimeout)
 	if err := c.setDeadlines(by); err != nil {
 		return err
 	}
-	if kind.secure() {
+	if c.info.Kind.secure() {
 		if err := c.startTLS(by); err != nil {
 			return err
 		}
 	}
-	if kind.web() {
-		if err := c.upgrade(); err != nil {
-			return err
-		}
+	if c.info.Kind.web() {
+		return c.upgrade()
 	}
-	return c.setDeadlines(time.Time{})
+	return nil
 }
 
 // setDeadlines sets both deadlines, unless the connection is ending: then the
@@ -76,7 +114,7 @@ func (c *conn) tune() error {
 }
 
 func (c *conn) startTLS(by time.Time) error {
-	t := tls.Server(c.raw, c.ln.tls.Load())
+	t := tls.Server(c.nc, c.ln.tls.Load())
 	ctx, cancel := context.WithDeadline(context.Background(), by)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {

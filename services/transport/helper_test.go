@@ -93,10 +93,12 @@ type harness struct {
 	*transport.Listener
 	accepted chan *handler
 	kind     transport.Kind
+	before   []byte // what clients send before everything else, as a proxy would
 }
 
 type option struct {
 	cfg      func(*transport.Config)
+	deps     func(*transport.Deps)
 	http     map[string]transport.HTTPFunc
 	template func(h *handler)
 }
@@ -127,7 +129,7 @@ func start(t *testing.T, kind transport.Kind, o option) *harness {
 		o.cfg(&cfg)
 	}
 	s := &harness{accepted: make(chan *handler, 4096), kind: kind}
-	l, err := transport.New(cfg, transport.Deps{
+	deps := transport.Deps{
 		Log:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 		HTTP: o.http,
 		Accept: func(c transport.Conn) transport.Handler {
@@ -138,7 +140,11 @@ func start(t *testing.T, kind transport.Kind, o option) *harness {
 			s.accepted <- h
 			return h
 		},
-	})
+	}
+	if o.deps != nil {
+		o.deps(&deps)
+	}
+	l, err := transport.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,12 +204,16 @@ func (s *harness) dialTCP(t *testing.T) *net.TCPConn {
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { _ = c.Close() })
+	write(t, c, s.before)
 	return c.(*net.TCPConn)
 }
 
 func (s *harness) dialWeb(t *testing.T, header http.Header) (*websocket.Conn, *http.Response) {
 	t.Helper()
 	scheme, tr := "ws", &http.Transport{}
+	if s.before != nil {
+		tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return s.dialTCP(t), nil }
+	}
 	if s.kind == transport.WSS {
 		scheme, tr.TLSClientConfig = "wss", s.clientTLS(t)
 	}

@@ -22,6 +22,14 @@ type Deps struct {
 	// Accept makes the Handler of a connection whose handshakes are done; it must
 	// not block. It may already use the Conn. nil closes it with ErrRefused.
 	Accept func(Conn) Handler
+	// Admit decides whether a client may connect, before TLS and WebSocket and after
+	// the PROXY header; its error is the reason of the end. nil admits all.
+	Admit func(client netip.Addr) error
+	// Trusted says whether a peer may send a header of the PROXY protocol. nil:
+	// nobody may.
+	Trusted func(peer netip.Addr) bool
+	// Budget is shared with other listeners; nil: only Config.MaxClients counts.
+	Budget *Budget
 	// HTTP answers plain requests by path on ws and wss listeners; may be nil.
 	HTTP map[string]HTTPFunc
 }
@@ -36,6 +44,10 @@ type Listener struct {
 
 	handshakes atomic.Int64
 	accepted   atomic.Uint64
+	failed     atomic.Uint64 // accepts
+
+	reload sync.Mutex // Reload and Refresh
+	files  []stamp    // what was loaded last; under reload
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
@@ -44,6 +56,7 @@ type Listener struct {
 	socket    *net.TCPListener
 	addr      netip.AddrPort // of the last socket
 	stop      chan struct{}  // closed by Stop; made by Start
+	rate      *Bucket        // of accepting; nil without a limit
 	acceptors *sync.WaitGroup
 }
 
@@ -69,24 +82,13 @@ func New(cfg Config, deps Deps) (*Listener, error) {
 			RequireSubprotocol: cfg.RequireSubprotocol, AllowedOrigins: cfg.AllowedOrigins,
 		},
 	}
+	if cfg.ConnRate > 0 {
+		l.rate = NewBucket(cfg.ConnRate, cfg.ConnBurst, time.Now())
+	}
 	if err := l.Reload(); err != nil {
 		return nil, err
 	}
 	return l, nil
-}
-
-// Reload reads the certificate files again; new connections use them. After an
-// error the old ones stay in use.
-func (l *Listener) Reload() error {
-	if !l.cfg.kind().secure() {
-		return nil
-	}
-	t, err := loadTLS(&l.cfg)
-	if err != nil {
-		return fmt.Errorf("listener %q: %w", l.cfg.Name, err)
-	}
-	l.tls.Store(t)
-	return nil
 }
 
 // Start binds the address and accepts. ctx bounds the binding only. After Stop it
@@ -139,50 +141,81 @@ func (l *Listener) listen(ctx context.Context) (*net.TCPListener, error) {
 }
 
 // accept runs until the socket is closed by Stop. A lack of file descriptors
-// passes: it waits and tries again.
+// passes: it waits and tries again, and says so once.
 func (l *Listener) accept(socket *net.TCPListener, stop <-chan struct{}) {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
 	for {
 		raw, err := socket.AcceptTCP()
-		if err == nil {
+		switch {
+		case err == nil:
 			pause = shortest
-			l.admit(raw)
+			if wait := l.admit(raw); wait > 0 && !sleep(wait, stop) {
+				return
+			}
 			continue
-		}
-		if errors.Is(err, net.ErrClosed) {
+		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		l.deps.Log.Warn("accept failed", slog.String("listener", l.cfg.Name), slog.Any("error", err), slog.Duration("retry_in", pause))
-		select {
-		case <-stop:
+		l.failed.Add(1)
+		if pause == shortest {
+			l.deps.Log.Warn("accept failed, trying again", slog.String("listener", l.cfg.Name), slog.Any("error", err))
+		}
+		if !sleep(pause, stop) {
 			return
-		case <-time.After(pause):
 		}
 		pause = min(2*pause, longest)
 	}
 }
 
-func (l *Listener) admit(raw *net.TCPConn) {
+// sleep waits; false: stop came first.
+func sleep(d time.Duration, stop <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-stop:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// admit takes a connection in, or closes it, and says how long to accept no more.
+func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	l.accepted.Add(1)
 	c := newConn(l, raw)
+	room := l.deps.Budget.take()
 	l.mu.Lock()
-	full := len(l.conns) >= l.cfg.MaxClients
-	if full {
-		l.countLocked(ErrMaxClients)
-	} else {
+	refused := Reason("")
+	switch {
+	case len(l.conns) >= l.cfg.MaxClients:
+		refused = ErrMaxClients
+	case !room:
+		refused = ErrMaxConnections
+	default:
 		l.conns[c] = struct{}{}
 	}
-	l.mu.Unlock()
-	if full {
-		_ = raw.Close()
-		return
+	if refused != "" {
+		l.countLocked(refused)
 	}
-	go c.serve()
+	if l.rate != nil {
+		wait = l.rate.Take(1, time.Now())
+	}
+	l.mu.Unlock()
+	if refused == "" {
+		go c.serve()
+		return wait
+	}
+	if room {
+		l.deps.Budget.give()
+	}
+	_ = raw.Close()
+	return wait
 }
 
 // remove is the last act of a connection's goroutine.
 func (l *Listener) remove(c *conn, reason Reason) {
+	l.deps.Budget.give() // before wait returns
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
@@ -302,6 +335,10 @@ func (l *Listener) Count() int {
 
 // Accepted is the number of connections accepted since New, refused ones included.
 func (l *Listener) Accepted() uint64 { return l.accepted.Load() }
+
+// AcceptErrors is how often accepting failed, as it does without a free file
+// descriptor.
+func (l *Listener) AcceptErrors() uint64 { return l.failed.Load() }
 
 // Shutdowns returns how many connections ended, by reason.
 func (l *Listener) Shutdowns() map[Reason]uint64 {

@@ -29,6 +29,10 @@ const (
 	ErrShutdown         Reason = "shutdown"          // Listener.Close
 	ErrRefused          Reason = "refused"           // Accept returned nil
 	ErrMaxClients       Reason = "max_clients"       // Config.MaxClients
+	ErrMaxConnections   Reason = "max_connections"   // Deps.Budget
+	ErrProxy            Reason = "proxy_error"       // no header of the PROXY protocol, or a broken one
+	ErrProxyUntrusted   Reason = "proxy_untrusted"   // the peer is no trusted proxy
+	ErrProxyTimeout     Reason = "proxy_timeout"     // Config.ProxyTimeout
 	ErrMaxHandshakes    Reason = "max_handshakes"    // Config.MaxHandshakes
 	ErrHandshakeTimeout Reason = "handshake_timeout" // Config.HandshakeTimeout
 	ErrTLS              Reason = "tls_error"         // TLS handshake refused

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"math/big"
@@ -267,4 +268,134 @@ func TestEnsureCARenews(t *testing.T) {
 			last, authority = st, fp
 		}
 	})
+}
+
+// TestServerNames: a client gets the certificate of the name that it asks for, and the first one otherwise.
+func TestServerNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key, _, _, err := transport.EnsureCA(dir, []string{"plant.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, transport.TLS, option{template: echo, cfg: func(c *transport.Config) { c.More = []transport.Pair{{CertFile: cert, KeyFile: key}} }})
+	for name, want := range map[string]bool{"plant.example": true, "other.example": false, "": false} {
+		c := tls.Client(s.dialTCP(t), &tls.Config{ServerName: name, InsecureSkipVerify: true}) // the certificate is what is looked at
+		if err := c.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ConnectionState().PeerCertificates[0].VerifyHostname("plant.example") == nil; got != want {
+			t.Errorf("asked for %q: the certificate of plant.example %v", name, got)
+		}
+		_ = c.Close()
+	}
+}
+
+func TestCiphers(t *testing.T) {
+	t.Parallel()
+	s := start(t, transport.TLS, option{template: echo, cfg: func(c *transport.Config) {
+		c.Ciphers = []string{"ECDHE-ECDSA-AES256-GCM-SHA384", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"}
+	}})
+	for suite, ok := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: true, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: false,
+	} {
+		cfg := s.clientTLS(t)
+		cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, []uint16{suite}
+		c := tls.Client(s.dialTCP(t), cfg)
+		if err := c.HandshakeContext(t.Context()); (err == nil) != ok {
+			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
+		}
+		_ = c.Close()
+	}
+	for _, name := range []string{"nonsense", "TLS_AES_128_GCM_SHA256", "TLS_RSA_WITH_RC4_128_SHA", "TLS_RSA_WITH_3DES_EDE_CBC_SHA", ""} {
+		if _, err := transport.Cipher(name); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+}
+
+// revoke writes a list of the authority in dir with these serial numbers.
+func revoke(t *testing.T, file, dir string, until time.Time, serials ...int64) {
+	t.Helper()
+	ca, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: until}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca.Leaf, ca.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRevokedCertificates: a revoked certificate, one without a valid list of its issuer, and one whose list another authority signed do not connect. A new
+// list counts from Refresh on, for resumed sessions too.
+func TestRevokedCertificates(t *testing.T) {
+	t.Parallel()
+	files, err := certs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange := t.TempDir()
+	if _, _, _, _, err := transport.EnsureCA(strange, nil); err != nil {
+		t.Fatal(err)
+	}
+	crl := filepath.Join(t.TempDir(), "crl.pem")
+	revoke(t, crl, certDir, time.Now().Add(time.Hour), 6, 8)
+	pair := clientCert(t, certDir, "device-1") // number 7
+	s := start(t, transport.TLS, option{template: echo, cfg: func(c *transport.Config) { c.Verify, c.CACertFile, c.CRLFile = "required", files[2], crl }})
+	cache := tls.NewLRUClientSessionCache(4)
+	connects := func() bool {
+		cfg := s.clientTLS(t)
+		cfg.Certificates, cfg.ClientSessionCache = []tls.Certificate{pair}, cache
+		c := tls.Client(s.dialTCP(t), cfg)
+		defer func() { _ = c.Close() }()
+		if c.HandshakeContext(t.Context()) != nil {
+			return false
+		}
+		_, _ = c.Write([]byte("x"))
+		n, _ := c.Read(make([]byte, 1))
+		return n == 1
+	}
+	for range 2 {
+		if !connects() {
+			t.Fatal("a good certificate does not connect")
+		}
+	}
+	if changed, err := s.Refresh(); changed || err != nil {
+		t.Errorf("nothing changed: %v %v", changed, err)
+	}
+	for name, tt := range map[string]struct {
+		dir     string
+		until   time.Time
+		serials []int64
+		ok      bool
+	}{
+		"revoked":           {certDir, time.Now().Add(time.Hour), []int64{6, 7, 8}, false},
+		"list too old":      {certDir, time.Now().Add(-time.Minute), nil, false},
+		"another authority": {strange, time.Now().Add(time.Hour), nil, false},
+		"good again":        {certDir, time.Now().Add(2 * time.Hour), []int64{6, 8, 9, 10}, true},
+	} {
+		if err := os.Remove(crl); err != nil { // a new file, whatever the clock's resolution
+			t.Fatal(err)
+		}
+		if changed, err := s.Refresh(); !changed || err == nil {
+			t.Errorf("%s: without the file: %v %v", name, changed, err)
+		}
+		revoke(t, crl, tt.dir, tt.until, tt.serials...)
+		if changed, err := s.Refresh(); !changed || err != nil {
+			t.Errorf("%s: %v %v", name, changed, err)
+		}
+		if connects() != tt.ok {
+			t.Errorf("%s: want connected %v", name, tt.ok)
+		}
+	}
 }

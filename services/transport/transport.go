@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/pando-mq/pando/services/transport/proxy"
 )
 
 // MaxPosts bounds the functions queued by Conn.Post on one connection. Callers
@@ -77,10 +79,12 @@ type Conn interface {
 type Info struct {
 	Listener string         // Config.Name
 	Kind     Kind           //
-	Remote   netip.AddrPort // the peer, IPv4 never as IPv6-mapped
-	Local    netip.AddrPort //
+	Remote   netip.AddrPort // the client, IPv4 never as IPv6-mapped; with the PROXY protocol as the proxy says
+	Local    netip.AddrPort // where it connected to
+	Via      netip.AddrPort // the proxy that sent a header of the PROXY protocol; invalid without one
 	Opened   time.Time      // when it was accepted
 
+	Proxy       *proxy.Header        // what that header says; nil without one and for the proxy's own connections
 	TLS         *tls.ConnectionState // nil without TLS; holds the peer's certificates
 	Header      http.Header          // of the WebSocket upgrade request (Cookie, Origin); nil otherwise
 	Subprotocol string               // negotiated WebSocket sub-protocol, "" for none

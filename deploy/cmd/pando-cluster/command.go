@@ -44,7 +44,7 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no cluster in the directory (
 	}
 	start.Flags().StringVar(&o.bin, "bin", ownDir(), "directory of the binaries, for a new cluster")
 	start.Flags().IntVar(&o.offset, "port-offset", 0, fmt.Sprintf("offset of the first process, for a new cluster (%d, or what is free)", cluster.UsualOffset))
-	start.Flags().StringVar(&o.durability, "durability", "fsync", "memory, disk or fsync, for a new cluster")
+	start.Flags().StringVar(&o.durability, "durability", "", "memory, disk or fsync, for a new cluster (fsync)")
 	root.AddCommand(start,
 		o.each("stop", "stop the cluster in reverse order, or single processes of it, gracefully", (*cluster.Cluster).Stop, (*cluster.Cluster).StopProcess),
 		o.each("restart", "stop and start gracefully", restart, (*cluster.Cluster).RestartProcess),
@@ -105,11 +105,15 @@ func restart(c *cluster.Cluster, ctx context.Context) error {
 }
 
 func (o *options) start(ctx context.Context, w io.Writer, names []string) error {
+	wanted := *o
 	if o.offset == 0 && cluster.Free(cluster.DefaultTopology(), cluster.UsualOffset) == nil {
 		o.offset = cluster.UsualOffset
 	}
 	c, err := cluster.Create(cluster.Options{Dir: o.dir, Bin: o.bin, Offset: o.offset, Durability: o.durability, Progress: w})
 	if err != nil {
+		return err
+	}
+	if err := wanted.fit(c); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
@@ -127,6 +131,15 @@ func (o *options) start(ctx context.Context, w io.Writer, names []string) error 
 	}
 	tell(w, c, o.dir)
 	return nil
+}
+
+// fit refuses wishes that a cluster made earlier cannot fulfil.
+func (o *options) fit(c *cluster.Cluster) error {
+	if (o.offset == 0 || o.offset == c.Offset) && (o.durability == "" || o.durability == c.Durability) {
+		return nil
+	}
+	return run.WithCode(run.CodeUsage, fmt.Errorf("the cluster in %s has --port-offset %d and --durability %s, which stay as they are; give another --dir, or stop it and remove that directory",
+		o.dir, c.Offset, c.Durability))
 }
 
 // tell says what there is to try.

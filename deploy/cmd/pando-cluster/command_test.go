@@ -39,3 +39,27 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 }
+
+// What a cluster was made with stays: other wishes are refused instead of forgotten, and the same ones are taken.
+func TestWishesOfAnEarlierCluster(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cluster")
+	for _, c := range []struct {
+		flags string
+		code  int
+		want  string
+	}{
+		{"--port-offset 15000 --durability disk", run.CodeFailure, "start etcd-1"}, // made; there are no binaries
+		{"--port-offset 15500", run.CodeUsage, "has --port-offset 15000 and --durability disk"},
+		{"--durability fsync", run.CodeUsage, "has --port-offset 15000 and --durability disk"},
+		{"--port-offset 15000 --durability disk", run.CodeFailure, "start etcd-1"},
+		{"", run.CodeFailure, "start etcd-1"},
+	} {
+		cmd := command()
+		cmd.SetArgs(append([]string{"start", "etcd-1", "--dir", dir, "--bin", dir}, strings.Fields(c.flags)...))
+		cmd.SetOut(&bytes.Buffer{})
+		if err := cmd.ExecuteContext(t.Context()); run.Code(err) != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: code %d, %v; want %d and %q", c.flags, run.Code(err), err, c.code, c.want)
+		}
+	}
+}

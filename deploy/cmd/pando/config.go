@@ -58,8 +58,8 @@ func (o *options) check(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := l.config.Settle(); err != nil {
-		return run.WithCode(run.CodeUsage, err)
+	if err := l.settle(); err != nil {
+		return err
 	}
 	for _, n := range l.Notices {
 		fmt.Fprintln(w, n)
@@ -69,6 +69,9 @@ func (o *options) check(w io.Writer) error {
 	}
 	if len(l.Files) == 0 {
 		fmt.Fprintln(w, "no file is read: defaults and environment are ok")
+	}
+	if err := l.config.CheckExposure(false); err != nil {
+		fmt.Fprintf(w, "unless users were added with pandoctl, a start will be refused: %v\n", err)
 	}
 	return nil
 }

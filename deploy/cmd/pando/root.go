@@ -34,19 +34,18 @@ use by another process; %d stopped at once by a second signal.`
 type options struct {
 	boot.Options
 	timeout time.Duration
-	args    []string // as they were given, for the process that start makes
 }
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	root := command(args)
+	root := command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	return root.ExecuteContext(ctx)
 }
 
-func command(args []string) *cobra.Command {
-	o := &options{args: args}
+func command() *cobra.Command {
+	o := &options{}
 	root := &cobra.Command{
 		Use: "pando", Short: "the whole messaging suite in one process", SilenceErrors: true, SilenceUsage: true, Version: run.Version(), Args: noArgs,
 		Long: fmt.Sprintf(teach, run.CodeOK, run.CodeFailure, run.CodeUsage, run.CodeNotRunning, run.CodeRunning, run.CodeForced),

@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/pando-mq/pando/deploy/allinone"
 	"github.com/pando-mq/pando/deploy/cluster"
+	"github.com/pando-mq/pando/mgmt-api/account"
 	"github.com/pando-mq/pando/services/boot"
 	"github.com/pando-mq/pando/services/run"
 )
@@ -31,7 +33,7 @@ func (o *options) startCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "start", Short: "run in the background and wait until it serves", Args: noArgs,
 		Long: "Starts the suite in the background with the same flags, waits until it serves, and tells what listens where. Its log is <data-dir>/pando.log.",
-		RunE: func(c *cobra.Command, _ []string) error { return o.start(c.Context(), c.OutOrStdout(), "start") },
+		RunE: func(c *cobra.Command, _ []string) error { return o.start(c) },
 	}
 }
 
@@ -48,27 +50,15 @@ func (o *options) restartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restart", Short: "stop it if it runs, and start it in the background", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := o.load(); err != nil { // a mistake in the configuration must not stop what runs
+			if err := o.couldRestart(c.Context()); err != nil { // a mistake in the configuration must not stop what runs
 				return err
 			}
 			if err := o.stop(c.Context(), c.OutOrStdout()); err != nil && !errors.Is(err, run.ErrNotRunning) {
 				return err
 			}
-			return o.start(c.Context(), c.OutOrStdout(), "restart")
+			return o.start(c)
 		},
 	}
-}
-
-// loaded is a configuration that was read and checked.
-type loaded struct {
-	*boot.Loaded
-	config *allinone.Config
-}
-
-func (o *options) load() (loaded, error) {
-	c := allinone.Default()
-	l, err := boot.Load(c, o.Options)
-	return loaded{l, c}, err
 }
 
 func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
@@ -76,8 +66,8 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := l.config.Settle(); err != nil {
-		return run.WithCode(run.CodeUsage, err)
+	if err := l.settle(); err != nil {
+		return err
 	}
 	p, err := boot.OpenProcess("", &l.config.Common, stderr)
 	if err != nil {
@@ -86,12 +76,22 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := p.Answer(ctx, l.Notices); err != nil {
 		return errors.Join(err, p.Close())
 	}
-	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout}), p.Close())
+	return errors.Join(allinone.Run(ctx, l.config, p, allinone.Options{Files: l.Files, Tell: stdout, Watch: isTerminal(stdout)}), p.Close())
+}
+
+// isTerminal reports whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // start makes a process that does `run` with the flags of this command.
-func (o *options) start(ctx context.Context, w io.Writer, verb string) error {
+func (o *options) start(c *cobra.Command) error {
+	w := c.OutOrStdout()
 	l, err := o.load()
+	if err == nil {
+		err = l.settle()
+	}
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,10 @@ func (o *options) start(ctx context.Context, w io.Writer, verb string) error {
 	if pid, err := run.Running(pidFile(dir)); err == nil {
 		return run.WithCode(run.CodeRunning, fmt.Errorf("already running as process %d in %s", pid, dir))
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	defer cancel()
-	args := slices.Clone(o.args)
-	args[slices.Index(args, verb)] = "run"
 	_, err = run.StartDaemon(ctx, run.Daemon{
-		Args: args, Env: os.Environ(), LogFile: filepath.Join(dir, "pando.log"),
+		Args: append([]string{"run"}, flags(c)...), Env: os.Environ(), LogFile: filepath.Join(dir, "pando.log"),
 		Ready: func(ctx context.Context) error {
 			i, err := allinone.ReadInfo(dir)
 			if err != nil {
@@ -123,10 +121,26 @@ func (o *options) start(ctx context.Context, w io.Writer, verb string) error {
 	i.Tell(w)
 	i.Next(w)
 	fmt.Fprintf(w, "Log:     %s\n", filepath.Join(dir, "pando.log"))
-	if i.Once > 0 {
-		fmt.Fprintln(w, "         It has the password of the REST administrator, which is shown only this once.")
+	password, err := account.TakePassword(dir)
+	if password != "" {
+		fmt.Fprintf(w, "REST API: administrator \"admin\", password %s (shown only this once)\n", password)
 	}
-	return nil
+	return err
+}
+
+// flags are those that a command was given, as arguments for another one.
+func flags(c *cobra.Command) []string {
+	var args []string
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			args = append(args, "--"+f.Name+"="+v)
+		}
+	})
+	return args
 }
 
 func (o *options) stop(ctx context.Context, w io.Writer) error {

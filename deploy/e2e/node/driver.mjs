@@ -1,5 +1,5 @@
 // Drives clients of MQTT.js for the Go tests: one command per line on standard input, {"id", "op", "client", ...}; one answer {"id", "error"?, "result"?} or
-// event {"client", "event", ...} per line on standard output. It ends with its input.
+// event {"client", "event", ...} per line on standard output, the first of which is {"event": "ready"}. It ends with its input.
 import { createInterface } from 'node:readline';
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
@@ -41,6 +41,7 @@ const operations = {
   },
 };
 
+tell({ event: 'ready' });
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   operations[command.op](command).then(

@@ -107,8 +107,14 @@ func populate(t fleettest.TB) *world {
 	w := &world{Suite: s, gateway: s.Gateway("gw-1"), second: s.Gateway("gw-2")}
 	w.gateway.SetInfo(broker.NodeInfo{
 		Version: "v1", Uptime: 90 * time.Second, MemoryUsed: 3 << 20, Load1: .25, Durability: "fsync x3",
-		Listeners: []broker.ListenerInfo{{Protocol: "mqtt:tcp", Bind: "127.0.0.1:1883", Running: true}, {Protocol: "mqtt:ws", Bind: "127.0.0.1:8083"}},
-		Stats:     map[string]int64{"clients/count": 2, "sessions/count": 1},
+		Listeners: []broker.ListenerInfo{
+			{
+				Name: "tcp", Protocol: "mqtt:tcp", Bind: "127.0.0.1:1883", Running: true, MaxClients: 100, CurrentClients: 2,
+				Shutdowns: map[string]uint64{"normal": 4, "closed": 1},
+			},
+			{Name: "ws", Protocol: "mqtt:ws", Bind: "127.0.0.1:8083", MaxClients: 64},
+		},
+		Stats: map[string]int64{"clients/count": 2, "sessions/count": 1},
 	})
 	porch := fleettest.Client("porch")
 	porch.Username, porch.Session.Queued = "ann", 2

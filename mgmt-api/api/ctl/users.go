@@ -52,12 +52,22 @@ func (a *app) usersCommand(k kindOfUser) *cobra.Command {
 
 func (a *app) addUser(k kindOfUser) *cobra.Command {
 	var fromInput, super bool
+	var method, salt string
 	c := command("add NAME", "Add one; asks for the password", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+		if salt != "" && method == "" {
+			return misused("--salt belongs to --hash METHOD")
+		}
 		return a.put(c.Context(), k, fromInput, &mgmtv1.PutUserRequest{
-			Kind: k.kind, User: &mgmtv1.User{Tenant: a.flags.tenant, Name: args[0], Superuser: super}, Create: true,
+			Kind: k.kind, User: &mgmtv1.User{Tenant: a.flags.tenant, Name: args[0], Superuser: super}, Create: true, Method: method, Salt: salt,
 		}, "added")
 	})
+	c.Long = "add adds one with a new password, which is stored as auth.password_hash says. With --hash METHOD what is read is not a password but the hash of\n" +
+		"one, made elsewhere; it is kept as it is. METHOD is emq for a row of the user table of EMQ 2.x (the 40 hexadecimal digits of its 20 bytes), or\n" +
+		"what auth.*.password_hash has there: plain, md5, sha, sha256, sha512, with salt, before or ,salt behind, bcrypt, or pbkdf2,MAC,ITERATIONS,LENGTH."
+	c.Example = "  pandoctl " + k.use + " add alice\n  pandoctl " + k.use + " add bob --hash salt,sha256 --salt 7f3a --password-stdin <hash.txt"
 	c.Flags().BoolVar(&super, "superuser", false, "skips the ACL")
+	c.Flags().StringVar(&method, "hash", "", "the password is given as a hash of this METHOD")
+	c.Flags().StringVar(&salt, "salt", "", "salt of that hash, as text")
 	passwordFlag(c, &fromInput)
 	return c
 }
@@ -86,7 +96,11 @@ func (a *app) put(ctx context.Context, k kindOfUser, fromInput bool, r *mgmtv1.P
 	if err != nil {
 		return err
 	}
-	r.Password = []byte(password)
+	if r.GetMethod() == "" {
+		r.Password = []byte(password)
+	} else {
+		r.Hash = password
+	}
 	_, err = call(ctx, a, client.PutUser, r)
 	name := r.GetUser().GetName()
 	if status.Code(err) == codes.AlreadyExists {

@@ -37,8 +37,8 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		Stores:   func(n cluster.Node) broker.SessionAdmin { return peers.Sessions.Node(n) },
 		Routers:  func(n cluster.Node) broker.RouterAdmin { return peers.Router.Node(n) },
 		Auth:     peers.Auth, DataDir: c.DataDir, PortOffset: c.PortOffset, GRPC: c.Cluster.Listen, TLS: tls,
-		Status:   func() (string, bool) { return boot.Status(c.NodeName(), s.Ready(ctx) == nil) },
-		Announce: func(line string) { s.Log.Info(line) }, Log: s.Log, Registerer: in.Metrics,
+		Status: func() (string, bool) { return boot.Status(c.NodeName(), s.Ready(ctx) == nil) },
+		Log:    s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
 		return err

@@ -24,10 +24,13 @@ func NewAuth() *Auth {
 	return &Auth{books: map[string]map[string]broker.User{"user": {}, "client id": {}}}
 }
 
-// Password is that of a user ("user") or client id ("client id").
+// Password is that of a user ("user") or client id ("client id"); of an imported one it is method, hash and salt.
 func (a *Auth) Password(book, name string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if u := a.books[book][name]; u.Hash != "" {
+		return fmt.Sprintf("%s %s %q", u.Method, u.Hash, u.Salt)
+	}
 	return string(a.books[book][name].Password)
 }
 

@@ -50,13 +50,14 @@ func (p *process) lock(ctx context.Context) error {
 // Gateway answers from tables.
 type Gateway struct {
 	process
-	name      string
-	info      broker.NodeInfo
-	clients   []broker.ClientInfo
-	subs      map[string][]broker.Subscription
-	published []Published
-	flushed   []string
-	kicked    map[string]string
+	name       string
+	info       broker.NodeInfo
+	clients    []broker.ClientInfo
+	subs       map[string][]broker.Subscription
+	published  []Published
+	flushed    []string
+	controlled []string
+	kicked     map[string]string
 }
 
 // Published is what Inject took.
@@ -240,6 +241,33 @@ func (g *Gateway) UnsubscribeFor(ctx context.Context, _, clientID string, filter
 		g.subs[clientID] = slices.Delete(g.subs[clientID], at, at+1)
 	}
 	return replies, nil
+}
+
+// Controlled are the actions of ControlListener, "stop tcp", in order.
+func (g *Gateway) Controlled() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.controlled)
+}
+
+// ControlListener implements broker.GatewayAdmin for the listeners of SetInfo.
+func (g *Gateway) ControlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	if err := g.lock(ctx); err != nil {
+		return err
+	}
+	defer g.mu.Unlock()
+	at := slices.IndexFunc(g.info.Listeners, func(l broker.ListenerInfo) bool { return l.Name == name })
+	switch {
+	case do < broker.StopListener || do > broker.ReloadListener:
+		return broker.E(broker.KindInvalid, "control listener", nil)
+	case at < 0 && name != "":
+		return broker.E(broker.KindNotFound, "control listener", nil)
+	}
+	if at >= 0 && do != broker.ReloadListener {
+		g.info.Listeners[at].Running = do != broker.StopListener
+	}
+	g.controlled = append(g.controlled, do.String()+" "+name)
+	return nil
 }
 
 // FlushACL implements broker.GatewayAdmin.

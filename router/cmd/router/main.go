@@ -33,7 +33,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		return err
 	}
 	r, err := router.New(c.Router, c.Retained, router.Deps{
-		Cluster: s.Infra.Cluster, Member: member, Sessions: peers.Sessions, Retained: peers.Router, Gateways: peers.Gateway, Peers: peers.RouterNode,
+		Cluster: s.Infra.Cluster, Member: member, Sessions: peers.Sessions, Retained: peers.Router, Topics: peers.Router, Gateways: peers.Gateway, Peers: peers.RouterNode,
 		Journal: s.Infra.Journal, Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {

@@ -65,6 +65,12 @@ func (r *fakeRouters) add(id string, node broker.RouterNode) broker.NodeRef {
 	return ref
 }
 
+func (r *fakeRouters) remove(ref broker.NodeRef) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(r.list, func(x fakeRouter) bool { return x.ref == ref })
+}
+
 func (r *fakeRouters) all() []fakeRouter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,7 +147,7 @@ func (a *fakeAnnouncer) announce(keys []routeName, done func()) {
 	u := broker.RouteUpdate{Origin: a.origin, Deltas: deltas}
 	a.routers.spawn(func() {
 		for _, r := range need {
-			if !a.routers.tell(r, u) {
+			if !a.routers.tell(r, u, a.flaws) {
 				return
 			}
 		}
@@ -153,11 +159,14 @@ func (a *fakeAnnouncer) announce(keys []routeName, done func()) {
 	})
 }
 
-// tell repeats an update until the router took it. false: the fake was closed, or the origin is stale.
-func (r *fakeRouters) tell(to fakeRouter, u broker.RouteUpdate) bool {
+// tell repeats an update until the router took it, or is gone. false: the fake was closed, or the origin is stale.
+func (r *fakeRouters) tell(to fakeRouter, u broker.RouteUpdate, f flaws) bool {
 	retry := time.NewTicker(time.Millisecond)
 	defer retry.Stop()
 	for {
+		if !slices.Contains(r.all(), to) && f.keeps(goneRouter) {
+			return true
+		}
 		err := to.node.UpdateRoutes(r.ctx, u)
 		switch {
 		case err == nil || broker.KindOf(err) == broker.KindNotOwner:

@@ -84,7 +84,7 @@ func (a *Auth) put(ctx context.Context, list *[]broker.User, u broker.User) erro
 	}
 	if u.Hash == "" {
 		u.Method, u.Salt = "sha256", u.Name
-		u.Hash = hashed(u.Password, u.Salt)
+		u.Hash, u.SCRAM = hashed(u.Password, u.Salt), derive(u.Password)
 	}
 	if a.flaws.keeps(passwordsHashed) {
 		u.Password = nil
@@ -126,7 +126,7 @@ func (a *Auth) list(ctx context.Context, list *[]broker.User, tenant, after stri
 			continue
 		}
 		if a.flaws.keeps(passwordsHashed) {
-			u.Hash, u.Salt = "", ""
+			u.Hash, u.Salt, u.SCRAM = "", "", nil
 		}
 		out = append(out, u)
 	}

@@ -34,7 +34,7 @@ func TestAuth(t *testing.T, open func(t *testing.T) AuthHarness) {
 }
 
 func authSuite(t T, open func(T) AuthHarness) {
-	runSentences(t, func(t T) *authorised { return &authorised{t: t, AuthHarness: open(t)} }, authSentences(), watchSentences(), userSentences(), ruleSentences())
+	runSentences(t, func(t T) *authorised { return &authorised{t: t, AuthHarness: open(t)} }, authSentences(), exchangeSentences(), watchSentences(), userSentences(), ruleSentences())
 }
 
 // authorised is an AuthHarness with what the sentences share.

@@ -28,6 +28,19 @@ func (a *FaultyAuth) Authenticate(ctx context.Context, c *broker.Credentials) (*
 	return id, nil
 }
 
+// Exchange implements broker.Auth.
+func (a *FaultyAuth) Exchange(ctx context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
+	var out *broker.AuthAnswer
+	err := a.call(ctx, "exchange", func() (err error) {
+		out, err = a.inner.Exchange(ctx, s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Authorize implements broker.Auth.
 func (a *FaultyAuth) Authorize(ctx context.Context, id *broker.Identity, action broker.Action, topics []string) ([]broker.Decision, error) {
 	var out []broker.Decision

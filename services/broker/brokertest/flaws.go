@@ -38,6 +38,7 @@ const (
 const (
 	snapshotRegisters    = "a snapshot registers its router"
 	snapshotSelects      = "a snapshot has what was asked for"
+	goneRouter           = "a router that is gone is not waited for"
 	deadGatewayDetached  = "connections of a gateway that is gone are detached"
 	queueSurvives        = "a queue survives its owner"
 	deadGateway          = "a dead gateway opens no stream"
@@ -53,6 +54,7 @@ const (
 	kickPush             = "the older connection is kicked"
 	attachDurable        = "a persistent Attach is answered when durable"
 	inflightTable        = "what the gateway knows to be under way is not pushed again"
+	flapping             = "taking over to and fro is delayed"
 	settledPush          = "held publishes are told to go on"
 	settledAtOnce        = "the answer to the kick lets held publishes go on"
 	willDropped          = "a normal disconnect drops the will"
@@ -90,5 +92,6 @@ const (
 	ruleAccess      = "a rule is about its access"
 	ruleConditions  = "all conditions of a rule must hold"
 	ruleIndex       = "a rule is put where its index says"
+	proofs          = "proofs are compared"
 	brokenFileKeeps = "a broken ACL file changes nothing"
 )

@@ -132,5 +132,19 @@ func (g *Gateway) UnsubscribeFor(_ context.Context, tenant, clientID string, fil
 	return c.Unsubscribe(filters...), nil
 }
 
+// FakeListener is the one listener of a fake gateway.
+const FakeListener = "tcp"
+
+// ControlListener implements broker.GatewayAdmin for a listener that does nothing.
+func (g *Gateway) ControlListener(_ context.Context, name string, do broker.ListenerAction) error {
+	switch {
+	case do < broker.StopListener || do > broker.ReloadListener:
+		return broker.E(broker.KindInvalid, "control listener", nil)
+	case name != FakeListener && (name != "" || do != broker.ReloadListener):
+		return broker.E(broker.KindNotFound, "control listener", nil)
+	}
+	return nil
+}
+
 // FlushACL implements broker.GatewayAdmin. Decisions are not cached here.
 func (g *Gateway) FlushACL(context.Context, string, string) error { return nil }

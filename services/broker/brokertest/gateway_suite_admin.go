@@ -155,6 +155,11 @@ func gatewayAdminSentences() []sentence[*gated] {
 			_, err = h.Gateway.UnsubscribeFor(t.Context(), "", "nobody", []string{"a"})
 			wantKind(t, err, broker.KindNotFound)
 		}},
+		{"ControlListener with an unknown name is KindNotFound.", func(t T, h *gated) {
+			for _, do := range []broker.ListenerAction{broker.StopListener, broker.StartListener, broker.RestartListener, broker.ReloadListener} {
+				wantKind(t, h.Gateway.ControlListener(t.Context(), "nope", do), broker.KindNotFound)
+			}
+		}},
 		{"FlushACL drops cached decisions, of one client id or (\"\") of all.", func(t T, h *gated) {
 			need(t, h.Deny != nil, "Deny")
 			h.client("c")

@@ -110,7 +110,7 @@ func (r *Router) ReadRetainedPartition(ctx context.Context, n int, q broker.Reta
 		}
 	}
 	r.leave()
-	slices.SortFunc(found, func(a, b *broker.Message) int { return slices.Compare([]byte(a.Topic), []byte(b.Topic)) })
+	slices.SortFunc(found, func(a, b *broker.Message) int { return topic.CompareNames(a.Topic, b.Topic) })
 	if q.Limit > 0 && r.flaws.keeps(retainedLimit) {
 		found = found[:min(len(found), q.Limit)]
 	}

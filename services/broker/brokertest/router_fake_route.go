@@ -31,6 +31,8 @@ func (d destination) durable() bool { return d.kind != toGateway }
 type fakeRoute struct {
 	epoch, version  uint64
 	members, online int
+	holder          string // of an exclusive topic
+	grant           uint64
 }
 
 // routeTable is routes by filter and origin. A removed route stays, so that an older addition cannot come back.
@@ -45,7 +47,7 @@ func (t routeTable) apply(from destination, epoch uint64, d broker.RouteDelta, f
 	if ok && (old.epoch > epoch || old.epoch == epoch && old.version >= d.Version) && f.keeps(newerVersions) {
 		return
 	}
-	t[k][from] = fakeRoute{epoch, d.Version, d.Members, d.Online}
+	t[k][from] = fakeRoute{epoch, d.Version, d.Members, d.Online, d.Holder, d.Grant}
 }
 
 // replace installs a snapshot: what it does not name, and is not newer, goes.
@@ -134,6 +136,9 @@ func (r *Router) UpdateRoutes(ctx context.Context, u broker.RouteUpdate) error {
 			continue
 		}
 		p.exact.apply(from, u.Origin.Epoch, d, r.flaws)
+		if name := (routeName{d.Tenant, d.Filter, ""}); d.Holder != "" && d.Members == 0 && p.reserved[name] == d.Holder {
+			delete(p.reserved, name)
+		}
 	}
 	if foreign > 0 {
 		return broker.Errorf(broker.KindNotOwner, "%d exact filters are another router's", foreign)

@@ -18,6 +18,8 @@ type topicPartition struct {
 	dests   map[destination]*fakeDest
 	waiting []waitingPublishes
 	waits   int // bytes of waiting
+
+	reserved map[routeName]string // exclusive topics that were claimed -> client
 }
 
 type waitingPublishes struct {

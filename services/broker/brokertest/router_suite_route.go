@@ -66,6 +66,33 @@ func routeSentences() []sentence[*routed] {
 			h.Sinks.session(2).set(func(d *sink) { d.parked = false })
 			h.routed("a", "a delta that came while syncing is lost", true)
 		}},
+		{"KindConflict: another client has the topic.", func(t T, h *routed) {
+			name := broker.ExclusivePrefix + "x"
+			h.publisher(name) // the topic partition serves
+			claim := func(client string) (uint64, error) {
+				return h.Router.ClaimExclusive(t.Context(), broker.ExclusiveClaim{Topic: "x", ClientID: client, Origin: h.Sinks.session(1).origin})
+			}
+			route := func(members int, grant uint64) {
+				u := h.Sinks.session(1).change(name, "", members)
+				u.Deltas[0].Holder, u.Deltas[0].Grant = "a", grant
+				wantNil(t, h.Node.UpdateRoutes(t.Context(), u))
+			}
+			grant, err := claim("a")
+			wantNil(t, err)
+			_, err = claim("b")
+			wantKind(t, err, broker.KindConflict)
+			route(1, grant)
+			again, err := claim("a")
+			wantNil(t, err)
+			if again != grant || grant == 0 {
+				t.Errorf("granted under epoch %d, then %d", grant, again)
+			}
+			_, err = claim("b")
+			wantKind(t, err, broker.KindConflict)
+			route(0, grant)
+			_, err = claim("b")
+			wantNil(t, err)
+		}},
 		{"KindStale: the origin's epoch is older than one seen.", func(t T, h *routed) {
 			d := h.Sinks.session(1)
 			old := broker.RouteUpdate{Deltas: []broker.RouteDelta{{Filter: "old", Version: 1, Members: 1}}}

@@ -149,6 +149,9 @@ func (s *Sessions) StartRouter(id string, node broker.RouterNode) broker.NodeRef
 	return s.routers.add(id, node)
 }
 
+// StopRouter takes a router process out of the view.
+func (s *Sessions) StopRouter(ref broker.NodeRef) { s.routers.remove(ref) }
+
 // MovePartition gives a partition to a new owner with a new epoch: clean attachments are forgotten, everything else stays.
 func (s *Sessions) MovePartition(n int) {
 	s.enter()

@@ -20,7 +20,12 @@ type fakeClient struct {
 	due   *time.Timer   // of the will
 	end   *time.Timer   // of the session
 	hold  bool          // the connection's publishes are held
+	taken time.Time     // when it was last taken over
+	pause time.Duration // before the CONNACK of the present connection
 }
+
+// flapTime is the time within which a second take-over is to and fro, and the pause that it gets.
+const flapTime = time.Second
 
 // attachment is one connection of a client id.
 type attachment struct {
@@ -81,9 +86,15 @@ func (c *fakeClient) supersede(by *attachment, clean bool) {
 		}
 	}
 	old := c.att
+	c.pause = 0
 	if old == nil {
 		return
 	}
+	now := time.Now()
+	if now.Sub(c.taken) < flapTime && c.p.s.flaws.keeps(flapping) {
+		c.pause = flapTime
+	}
+	c.taken = now
 	if c.sess != nil {
 		c.online(-1)
 	}
@@ -115,7 +126,7 @@ func (c *fakeClient) kick(old *attachment, why string) {
 // attached answers an Attach and lets pushes go. Called with the lock held.
 func (st *sessionStream) attached(c *fakeClient, id uint64) {
 	att := c.att
-	reply := &broker.AttachReply{Epoch: att.epoch, Present: att.present, HoldPublishes: c.hold}
+	reply := &broker.AttachReply{Epoch: att.epoch, Present: att.present, HoldPublishes: c.hold, Delay: c.pause}
 	if att.present && c.sess != nil {
 		reply.Subs = slices.Clone(c.sess.subs)
 	}

@@ -25,6 +25,7 @@ type SessionsHarness struct {
 	StartGateway  func(id string) broker.NodeRef                         // a gateway incarnation that the owners see; no id comes twice
 	StopGateway   func(ref broker.NodeRef)                               // its key is gone; returns when the owners see that
 	StartRouter   func(id string, node broker.RouterNode) broker.NodeRef // one more router process in view, which owns no topic partition
+	StopRouter    func(ref broker.NodeRef)                               // it leaves the view
 	MovePartition func(partition int)                                    // a new owner with a newer epoch, which knows what was durable
 	HoldLog       func(partition int) (release func())                   // nothing of the partition becomes durable until release
 }

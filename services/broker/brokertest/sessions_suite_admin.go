@@ -56,6 +56,20 @@ func sessionRouteSentences() []sentence[*sessioned] {
 				t.Errorf("the registered router has no route")
 			}
 		}},
+		{"until the origin's own view of the cluster is at or past the registration's revision and shows the registration gone.", func(t T, h *sessioned) {
+			need(t, h.StartRouter != nil && h.StopRouter != nil, "StartRouter and StopRouter")
+			late := NewUpstream()
+			late.set(func(u *Upstream) { u.refuse = true })
+			ref := h.StartRouter("late", late)
+			d := h.connect("c")
+			q := broker.SnapshotQuery{Router: ref, Partition: d.partition, Wildcards: true, Revision: ref.Incarnation}
+			_, err := h.Sessions.SnapshotRoutes(t.Context(), q, func([]broker.RouteDelta) error { return nil })
+			wantNil(t, err)
+			id := d.send(d.request(broker.SessionRequest{Op: broker.OpSubscribe, Subs: []broker.Subscription{{Filter: "x/+"}}}))
+			d.unanswered(id, "before the registered router has the route")
+			h.StopRouter(ref)
+			d.reply(id)
+		}},
 		{"Version rises with every change of the origin (rule N7)", func(t T, h *sessioned) {
 			d := h.connect("c")
 			version := func() uint64 {

@@ -62,6 +62,13 @@ func takeoverSentences() []sentence[*sessioned] {
 			}
 			t.Errorf("PushSettled does not come with the answer of the older connection, but when a second is over")
 		}},
+		{"Delay asks for a pause before CONNACK: the client id is being taken over to and fro (flapping).", func(t T, h *sessioned) {
+			h.connect("c")
+			if d := h.connect("c"); d.answer.Delay != 0 {
+				t.Errorf("one take-over is delayed by %v", d.answer.Delay)
+			}
+			eventually(t, func() bool { return h.connect("c").answer.Delay > 0 }, "one take-over after the other is delayed")
+		}},
 		{"hold this client's publishes until a Push with Op PushSettled, at most one second.", func(t T, h *sessioned) {
 			h.connect("c")
 			newer := h.connect("c")

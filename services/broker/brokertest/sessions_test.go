@@ -10,7 +10,7 @@ func sessionsHarness(f flaws) func(T) SessionsHarness {
 		t.Cleanup(s.Close)
 		return SessionsHarness{
 			Sessions: s, Admin: s, Upstream: u, Partition: s.Partition, TopicPartition: s.TopicPartition,
-			StartGateway: s.StartGateway, StopGateway: s.StopGateway, StartRouter: s.StartRouter, MovePartition: s.MovePartition, HoldLog: s.HoldLog,
+			StartGateway: s.StartGateway, StopGateway: s.StopGateway, StartRouter: s.StartRouter, StopRouter: s.StopRouter, MovePartition: s.MovePartition, HoldLog: s.HoldLog,
 		}
 	}
 }

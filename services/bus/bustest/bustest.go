@@ -278,20 +278,19 @@ func testDrop(t *testing.T, n New) {
 	dropped := func() int { return counter(t, registry, "pando_bus_events_dropped_total") }
 	eventually(t, func() bool { return dropped() >= burst-8 })
 	close(release)
-	kept := burst - dropped()
-	if kept < 1 || kept > 8 {
-		t.Fatalf("%d events were kept in 8 KiB", kept)
-	}
-	for i := range kept {
+	const oldest = 4 // fit into 8 KiB for certain
+	for i := range oldest {
 		select {
 		case got := <-entered:
 			if want := fmt.Sprintf(`"%d `, i); !strings.HasPrefix(got, want) {
 				t.Errorf("event %.10s, want %s: the oldest are kept", got, want)
 			}
 		case <-time.After(patience):
-			t.Fatalf("event %d of %d did not come", i, kept)
+			t.Fatalf("event %d of %d did not come", i, oldest)
 		}
 	}
+	// The last of the burst may arrive when there is room again.
+	eventually(t, func() bool { return len(entered)+oldest+dropped() == burst })
 }
 
 func testSlow(t *testing.T, n New) {

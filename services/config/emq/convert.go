@@ -166,16 +166,43 @@ func (c *conversion) listen(m match) {
 	c.set(m, c.target(m, bind), address)
 }
 
-// rateLimit sets the two halves of "burst,rate".
+// rateLimit sets "burst,rate".
 func (c *conversion) rateLimit(m match) {
-	burst, rate, err := bucket(m.Value)
+	limit, err := bucket(m.Value)
 	if err != nil {
 		c.refuse(m.Setting, "found %q, expected %v", clip(m.Value), err)
 		return
 	}
-	limit, size, _ := strings.Cut(m.entry.To, " ")
-	c.put(m, c.target(m, limit), rate)
-	c.put(m, c.target(m, size), burst)
+	c.put(m, c.target(m, m.entry.To), limit.String())
+}
+
+// proxyProtocol turns it on. The seed believes everybody who sends a header;
+// here the proxies are named, so there is a line about that.
+func (c *conversion) proxyProtocol(m match) {
+	c.set(m, c.target(m, m.entry.To), flag)
+	if on, err := flag(m.Value); err == nil && on == true {
+		c.notices.add(m.Key, m.Origin, "headers are taken from proxies on this machine only, name the others in mqtt.listeners.<name>.trusted_proxies")
+	}
+}
+
+// ciphers keeps the suites that there are here; the seed's list is OpenSSL's.
+func (c *conversion) ciphers(m match) {
+	var known []any
+	var lost []string
+	for name := range strings.SplitSeq(m.Value, ",") {
+		name = strings.TrimSpace(name)
+		if slices.Contains(Suites(), name) {
+			known = append(known, name)
+		} else {
+			lost = append(lost, clip(name))
+		}
+	}
+	if len(lost) > 0 {
+		c.notices.add(m.Key, m.Origin, "not taken: "+strings.Join(lost, ", ")+"; see mqtt.listeners.<name>.tls.ciphers")
+	}
+	if len(known) > 0 {
+		c.put(m, c.target(m, m.entry.To), known)
+	}
 }
 
 // accessRule keeps a rule until all of its list are known.

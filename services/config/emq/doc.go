@@ -23,6 +23,7 @@
 //	mqtt.websocket_protocol_header      mqtt.websocket_protocol_header
 //	mqtt.keepalive_backoff              mqtt.keepalive_backoff
 //	mqtt.client.idle_timeout            mqtt.idle_timeout
+//	mqtt.client.max_publish_rate        mqtt.publish.max_rate
 //	mqtt.session.max_subscriptions      session.max_subscriptions
 //	mqtt.session.upgrade_qos            session.upgrade_qos
 //	mqtt.session.max_inflight           session.max_inflight
@@ -37,15 +38,18 @@
 //	mqtt.mqueue.low_watermark           session.queue.low_watermark
 //	mqtt.mqueue.high_watermark          session.queue.high_watermark
 //	mqtt.mqueue.store_qos0              session.queue.store_qos0
+//	broker.shared_subscription_strategy router.shared_strategy and store.shared_strategy
 //	listener.<kind>.<name>              mqtt.listeners.<listener>.kind and .bind
-//	  .max_clients .mountpoint          the same name
+//	  .max_clients .mountpoint .acceptors .backlog .proxy_protocol .proxy_protocol_timeout
+//	                                    the same name
 //	  .peer_cert_as_username .send_timeout .recbuf .sndbuf .nodelay .handshake_timeout
 //	  .proxy_address_header .proxy_port_header
-//	  .rate_limit = burst,rate          .rate_limit (a rate) and .rate_burst (a size)
+//	  .rate_limit = burst,rate in KB    .rate_limit, such as 100KB,10KB/s
 //	  .access.<n>                       .access, a list in the order of the numbers
 //	  .keyfile .certfile .cacertfile .verify .fail_if_no_peer_cert
 //	                                    .tls.keyfile and so on
 //	  .tls_versions                     .tls.versions, such as [1.2, 1.1]
+//	  .ciphers                          .tls.ciphers, those that there are here
 //	listener.api.<name>                 mgmt.listen
 //	auth.user.<n>.username, .password   auth.users, a list of {username, password}
 //	auth.username.<name> = password     auth.users

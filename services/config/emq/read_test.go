@@ -47,14 +47,30 @@ type suite struct {
 			Password config.Secret `yaml:"password" doc:"."`
 		} `yaml:"clients" doc:"."`
 	} `yaml:"auth"`
+	Sys struct {
+		Interval config.Duration `yaml:"interval" doc:"."`
+		Presence struct {
+			Enable bool `yaml:"enable" doc:"."`
+			QoS    int  `yaml:"qos" doc:"."`
+		} `yaml:"presence"`
+	} `yaml:"sys"`
 	MQTT struct {
-		MaxClientIDLen int                 `yaml:"max_clientid_len" doc:"."`
-		MaxPacketSize  config.Size         `yaml:"max_packet_size" doc:"."`
-		Header         bool                `yaml:"websocket_protocol_header" doc:"."`
-		Backoff        float64             `yaml:"keepalive_backoff" doc:"."`
-		IdleTimeout    config.Duration     `yaml:"idle_timeout" doc:"."`
-		Listeners      map[string]listener `yaml:"listeners"`
+		MaxClientIDLen int             `yaml:"max_clientid_len" doc:"."`
+		MaxPacketSize  config.Size     `yaml:"max_packet_size" doc:"."`
+		Header         bool            `yaml:"websocket_protocol_header" doc:"."`
+		Backoff        float64         `yaml:"keepalive_backoff" doc:"."`
+		IdleTimeout    config.Duration `yaml:"idle_timeout" doc:"."`
+		Publish        struct {
+			MaxRate float64 `yaml:"max_rate" doc:"."`
+		} `yaml:"publish"`
+		Listeners map[string]listener `yaml:"listeners"`
 	} `yaml:"mqtt"`
+	Router struct {
+		Strategy string `yaml:"shared_strategy" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"."`
+	} `yaml:"router"`
+	Store struct {
+		Strategy string `yaml:"shared_strategy" enum:"random,round_robin,sticky,hash_clientid,hash_topic,local" doc:"."`
+	} `yaml:"store"`
 	Session struct {
 		MaxSubscriptions  int             `yaml:"max_subscriptions" doc:"."`
 		UpgradeQoS        bool            `yaml:"upgrade_qos" doc:"."`
@@ -89,8 +105,11 @@ type listener struct {
 	Bind          string          `yaml:"bind" doc:"."`
 	MaxClients    int             `yaml:"max_clients" doc:"."`
 	Mountpoint    string          `yaml:"mountpoint" doc:"."`
-	RateLimit     config.Rate     `yaml:"rate_limit" doc:"."`
-	RateBurst     config.Size     `yaml:"rate_burst" doc:"."`
+	Acceptors     int             `yaml:"acceptors" doc:"."`
+	Backlog       int             `yaml:"backlog" doc:"."`
+	RateLimit     config.Limit    `yaml:"rate_limit" doc:"."`
+	ProxyProtocol bool            `yaml:"proxy_protocol" doc:"."`
+	ProxyTimeout  config.Duration `yaml:"proxy_protocol_timeout" doc:"."`
 	Access        []string        `yaml:"access" doc:"."`
 	PeerCert      string          `yaml:"peer_cert_as_username" enum:"cn,dn" doc:"."`
 	SendTimeout   config.Duration `yaml:"send_timeout" doc:"."`
@@ -104,6 +123,7 @@ type listener struct {
 		Keyfile    string   `yaml:"keyfile" doc:"."`
 		Certfile   string   `yaml:"certfile" doc:"."`
 		CACertfile string   `yaml:"cacertfile" doc:"."`
+		Ciphers    []string `yaml:"ciphers" doc:"."`
 		Verify     string   `yaml:"verify" enum:"verify_peer,verify_none" doc:"."`
 		Fail       bool     `yaml:"fail_if_no_peer_cert" doc:"."`
 		Versions   []string `yaml:"versions" doc:"."`

@@ -43,6 +43,24 @@ func (c *conversion) anonymous(m match) {
 	c.put(m, strings.Split(m.entry.To, "."), value)
 }
 
+// strategies are the names of the seed's later versions for ways to choose a member of a shared subscription.
+var strategies = map[string]string{
+	"random": "random", "round_robin": "round_robin", "round_robin_per_group": "round_robin", "sticky": "sticky",
+	"hash": "hash_clientid", "hash_clientid": "hash_clientid", "hash_topic": "hash_topic", "local": "local",
+}
+
+// strategy sets the one key of the seed in both places: groups of clean sessions are the routers' affair, others that of session-stores.
+func (c *conversion) strategy(m match) {
+	to, ok := strategies[m.Value]
+	if !ok {
+		c.refuse(m.Setting, "found %q, expected random, round_robin, sticky, hash, hash_clientid, hash_topic or local", clip(m.Value))
+		return
+	}
+	for key := range strings.FieldsSeq(m.entry.To) {
+		c.put(m, strings.Split(key, "."), to)
+	}
+}
+
 // nomatch takes allow and says that the suite's own default is the opposite.
 func (c *conversion) nomatch(m match) {
 	switch {

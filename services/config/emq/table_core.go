@@ -61,14 +61,15 @@ func mqttTable() []Entry {
 		maps("mqtt.websocket_protocol_header", "mqtt.websocket_protocol_header", flag),
 		maps("mqtt.keepalive_backoff", "mqtt.keepalive_backoff", number),
 		maps("mqtt.client.idle_timeout", "mqtt.idle_timeout", duration),
-		later("the publish quotas of gateway-mqtt", "mqtt.client.max_publish_rate"),
+		maps("mqtt.client.max_publish_rate", "mqtt.publish.max_rate", number),
 		note(runtimeDoes, "mqtt.conn.force_gc_count"),
 		note("statistics are always kept, see ops.listen for /metrics", "mqtt.client.enable_stats", "mqtt.session.{enable_stats,collect_interval}"),
-		later("the $SYS topics", "mqtt.broker.sys_interval"),
+		maps("mqtt.broker.sys_interval", "sys.interval", duration),
 		note("routing is sharded by topic without a pool, see router.max_pending_bytes", "mqtt.pubsub.{pool_size,async,by_clientid}"),
 		later("node bridges", "mqtt.bridge.{max_queue_len,ping_down_interval}"),
 		special("mqtt.plugins.{etc_dir,loaded_file}", "", (*conversion).pluginPlace),
-		later("shared subscription strategies", "broker.{shared_subscription_strategy,shared_dispatch_ack_enabled}"),
+		special("broker.shared_subscription_strategy", "router.shared_strategy store.shared_strategy", (*conversion).strategy),
+		note("what a member does not acknowledge always goes to another one, see store.shared_strategy", "broker.shared_dispatch_ack_enabled"),
 		zoneTable(),
 	)
 }

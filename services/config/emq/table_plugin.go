@@ -27,7 +27,8 @@ func hookTable() []Entry {
 // moduleTable is §10.1 and §10.2.
 func moduleTable() []Entry {
 	return join(
-		later("the presence module", "module.presence", "module.presence.qos"),
+		maps("module.presence", "sys.presence.enable", flag),
+		maps("module.presence.qos", "sys.presence.qos", integer),
 		later("the subscription module", "module.subscription", "module.subscription.backend", "module.subscription.<n>.{topic,qos}"),
 		later("the rewrite module", "module.rewrite", "module.rewrite.rule.<n>"),
 		maps("retainer.storage_type", "retained.storage", oneOf("ram", "disc", "disc_only")),
@@ -54,7 +55,7 @@ var plugins = map[string]Entry{
 	"emq_retainer":         {},
 	"emq_auth_username":    {},
 	"emq_auth_clientid":    {},
-	"emq_modules":          {Owner: "the presence, subscription and rewrite modules"},
+	"emq_modules":          {Owner: "the subscription and rewrite modules"},
 	"emq_dashboard":        {Owner: "the dashboard"},
 	"emq_auth_http":        {Owner: "the HTTP backend of authsvc"},
 	"emq_auth_jwt":         {Owner: "the JWT backend of authsvc"},
@@ -73,7 +74,7 @@ var plugins = map[string]Entry{
 	"emq_recon":            {Note: "profiles are served by the process itself, see ops.listen for /debug/pprof"},
 	"emq_reloader":         {Note: "code is not reloaded in a running process, start the new binary; see log.file for its log"},
 	"emq_plugin_template":  {Note: "a program of your own is attached through gateway-exproto, not loaded"},
-	"emq_mod_presence":     {Owner: "the presence module"},
+	"emq_mod_presence":     {},
 	"emq_mod_subscription": {Owner: "the subscription module"},
 	"emq_mod_rewrite":      {Owner: "the rewrite module"},
 	"emq_mod_retainer":     {},

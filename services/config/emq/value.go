@@ -179,12 +179,12 @@ func access(value string) (any, error) {
 }
 
 // bucket reads "burst,rate" in KB.
-func bucket(value string) (burst, rate string, err error) {
+func bucket(value string) (config.Limit, error) {
 	b, r, ok := strings.Cut(value, ",")
 	x, errX := strconv.ParseUint(strings.TrimSpace(b), 10, 31)
 	y, errY := strconv.ParseUint(strings.TrimSpace(r), 10, 31)
 	if !ok || errX != nil || errY != nil {
-		return "", "", errors.New("burst,rate in KB, such as 100,10")
+		return config.Limit{}, errors.New("burst,rate in KB, such as 100,10")
 	}
-	return config.Size(x << 10).String(), config.Rate(y << 10).String(), nil
+	return config.Limit{Burst: int64(x << 10), Rate: config.Rate(y << 10)}, nil
 }

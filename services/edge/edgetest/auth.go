@@ -2,11 +2,14 @@ package edgetest
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/scram"
 	"github.com/pando-mq/pando/services/topic"
 )
 
@@ -21,13 +24,17 @@ type Auth struct {
 	ttl        time.Duration
 	expires    time.Time
 	gate       chan struct{} // while set, Authorize waits for it to be closed
+	gated      []string      // questions with one of these alone; none: all
+	steps      chan struct{} // while set, Exchange waits for it to be closed
+	exchanged  int           // calls of Exchange
+	keys       map[string][]broker.SCRAM
 	err        error
 	questions  [][]string
 }
 
 // NewAuth makes an Auth with generation 1 of its rules.
 func NewAuth() *Auth {
-	return &Auth{generation: 1, changed: make(chan struct{}), denied: map[string]bool{}, users: map[string]bool{}, super: map[string]bool{}}
+	return &Auth{generation: 1, changed: make(chan struct{}), denied: map[string]bool{}, users: map[string]bool{}, super: map[string]bool{}, keys: map[string][]broker.SCRAM{}}
 }
 
 // Deny denies an action on topics or filters (for subscribing: inner filters), and raises the generation.
@@ -82,12 +89,12 @@ func (a *Auth) Fail(err error) {
 	a.err = err
 }
 
-// Stall makes Authorize wait until the returned function is called.
-func (a *Auth) Stall() (release func()) {
+// Stall makes Authorize wait until the returned function is called: each question, or those alone that name one of topics.
+func (a *Auth) Stall(topics ...string) (release func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	gate := make(chan struct{})
-	a.gate = gate
+	a.gate, a.gated = gate, topics
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -121,10 +128,92 @@ func (a *Auth) Authenticate(_ context.Context, c *broker.Credentials) (*broker.I
 	}, nil
 }
 
+// PutSCRAM makes a user who can prove a password by the methods of package scram.
+func (a *Auth) PutSCRAM(user, password string) {
+	var list []broker.SCRAM
+	for _, method := range scram.Methods() {
+		k, err := scram.Derive(method, []byte(password), nil, scram.MinIterations)
+		if err != nil {
+			panic(err) // methods and iterations are the package's own
+		}
+		list = append(list, k)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keys[user] = list
+}
+
+// StallExchange makes Exchange wait until the returned function is called.
+func (a *Auth) StallExchange() (release func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gate := make(chan struct{})
+	a.steps = gate
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.steps == gate {
+			a.steps = nil
+		}
+		close(gate)
+	}
+}
+
+// Exchange implements broker.Auth.
+func (a *Auth) Exchange(ctx context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
+	a.mu.Lock()
+	gate := a.steps
+	a.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, broker.E(broker.KindUnavailable, "exchange", ctx.Err())
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.exchanged++
+	if a.err != nil {
+		return nil, a.err
+	}
+	data, next, user, err := scram.Step(s.Method, s.Data, s.State, func(user string) (broker.SCRAM, error) {
+		for _, k := range a.keys[user] {
+			if k.Method == s.Method {
+				return k, nil
+			}
+		}
+		return scram.Decoy(s.Method, "", user, scram.MinIterations, []byte("edgetest")), nil
+	})
+	switch {
+	case errors.Is(err, scram.ErrMethod):
+		return nil, broker.E(broker.KindNotFound, "exchange", err)
+	case err != nil:
+		return nil, broker.E(broker.KindUnauthenticated, "exchange", nil)
+	case user == "":
+		return &broker.AuthAnswer{Data: data, State: next}, nil
+	}
+	c := s.Credentials
+	return &broker.AuthAnswer{Data: data, Identity: &broker.Identity{
+		Tenant: c.Tenant, ClientID: c.ClientID, Username: user, Superuser: a.super[c.ClientID], Peer: c.Peer, Protocol: c.Protocol, Version: c.Version,
+		Listener: c.Listener, CertCN: c.CertCN, CertDN: c.CertDN, Expires: a.expires,
+	}}, nil
+}
+
+// Exchanged is how many steps were taken.
+func (a *Auth) Exchanged() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.exchanged
+}
+
 // Authorize implements broker.Auth.
 func (a *Auth) Authorize(ctx context.Context, _ *broker.Identity, action broker.Action, topics []string) ([]broker.Decision, error) {
 	a.mu.Lock()
 	gate := a.gate
+	if len(a.gated) > 0 && !slices.ContainsFunc(topics, func(t string) bool { return slices.Contains(a.gated, t) }) {
+		gate = nil
+	}
 	a.questions = append(a.questions, topics)
 	a.mu.Unlock()
 	if gate != nil {

@@ -86,6 +86,18 @@ func (s *Sessions) attach(st *sessionStream, k clientKey, r *broker.SessionReque
 	return broker.SessionReply{Attach: reply}
 }
 
+// reattach moves a connection, whose Attach is repeated because the answer was lost, to the stream that it is repeated on.
+func (s *Sessions) reattach(st *sessionStream, r *broker.SessionRequest) {
+	c := s.clients[clientKey{r.Tenant, r.ClientID}]
+	if c == nil || c.at == nil || c.conn != r.Conn {
+		return
+	}
+	c.at = st
+	if c.sess != nil {
+		c.sess.Resume(nil, time.Now())
+	}
+}
+
 // kicked ends the hold of the newer connection. The will of the older one is published unless DISCONNECT was read.
 func (s *Sessions) kicked(c *client, r *broker.SessionRequest) {
 	if c == nil {

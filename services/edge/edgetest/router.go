@@ -3,6 +3,7 @@ package edgetest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -27,6 +28,8 @@ type Router struct {
 	repeat   bool
 	robin    int
 	shut     bool // UpdateRoutes fails
+	strategy string
+	holders  map[routeKey]string // of exclusive topics -> client
 }
 
 // destination is one edge with its routes.
@@ -41,7 +44,7 @@ type routeKey struct{ tenant, filter, group string }
 func newRouter() *Router {
 	return &Router{
 		edges: map[broker.NodeRef]*destination{}, streams: map[broker.Source]*publishStream{}, retained: map[string]*broker.Message{},
-		cursors: map[broker.Source]uint64{}, epoch: 1,
+		cursors: map[broker.Source]uint64{}, epoch: 1, holders: map[routeKey]string{},
 	}
 }
 
@@ -264,7 +267,7 @@ func (r *Router) match(src broker.Source, p *broker.Publish) (sends []func()) {
 	}
 	for k, ds := range shares {
 		r.robin++
-		share := broker.ShareCopy{Share: broker.Share{Group: k.group, Filter: k.filter}}
+		share := broker.ShareCopy{Share: broker.Share{Group: k.group, Filter: k.filter}, Strategy: r.strategy}
 		other := broker.Source{Kind: broker.FromRetained, Partition: 100 + src.Topic, Topic: src.Topic} // a source of its own, so that its cursor is
 		r.cursors[other]++
 		sends = append(sends, r.send(ds[r.robin%len(ds)], broker.Delivery{Source: other, Seq: r.cursors[other], Msg: p.Msg, Shares: []broker.ShareCopy{share}}))
@@ -346,7 +349,33 @@ func (r *Router) UpdateRoutes(_ context.Context, u broker.RouteUpdate) error {
 	}
 	d := r.edge(u.Origin.Node)
 	for _, x := range u.Deltas {
+		if topic, ok := strings.CutPrefix(x.Filter, broker.ExclusivePrefix); ok {
+			r.holders[routeKey{x.Tenant, topic, ""}] = ""
+			if x.Members > 0 {
+				r.holders[routeKey{x.Tenant, topic, ""}] = x.Holder
+			}
+			continue
+		}
 		d.routes[routeKey{x.Tenant, x.Filter, x.Group}] = x.Members
 	}
 	return nil
+}
+
+// ClaimExclusive implements broker.Router: the first who asks has the topic until its route is taken away.
+func (r *Router) ClaimExclusive(_ context.Context, c broker.ExclusiveClaim) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := routeKey{c.Tenant, c.Topic, ""}
+	if h := r.holders[k]; h != "" && h != c.ClientID {
+		return 0, broker.E(broker.KindConflict, "another client has the topic", nil)
+	}
+	r.holders[k] = c.ClientID
+	return r.epoch, nil
+}
+
+// SetStrategy says how gateways are to pick the members of shared groups.
+func (r *Router) SetStrategy(strategy string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.strategy = strategy
 }

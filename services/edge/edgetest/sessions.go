@@ -259,10 +259,13 @@ func (st *sessionStream) Send(batch []broker.SessionRequest) error {
 		s.requests = append(s.requests, *r)
 		k := requestKey{st.key, r.ID}
 		reply, known := s.answered[k]
+		if known && r.Op == broker.OpAttach {
+			s.reattach(st, r)
+		}
 		if !known {
 			reply = s.handle(st, r)
 			reply.ID = r.ID
-			if r.Op != broker.OpAnnounce {
+			if r.Op != broker.OpAnnounce && r.Op != broker.OpAck { // a repeated answer of the client asks for PUBREL again
 				s.answered[k] = reply
 			}
 		}

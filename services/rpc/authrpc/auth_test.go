@@ -24,6 +24,7 @@ type fake struct {
 	got       []any
 	err       error
 	id        *broker.Identity
+	answer    *broker.AuthAnswer
 	decisions []broker.Decision
 	users     []broker.User
 	rules     []broker.Rule
@@ -39,6 +40,10 @@ func (f *fake) note(args ...any) error {
 
 func (f *fake) Authenticate(_ context.Context, c *broker.Credentials) (*broker.Identity, error) {
 	return f.id, f.note(*c)
+}
+
+func (f *fake) Exchange(_ context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
+	return f.answer, f.note(*s)
 }
 
 func (f *fake) Authorize(_ context.Context, id *broker.Identity, a broker.Action, topics []string) ([]broker.Decision, error) {

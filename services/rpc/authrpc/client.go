@@ -120,6 +120,29 @@ func (c *Client) Authenticate(ctx context.Context, cred *broker.Credentials) (id
 	return id, nil
 }
 
+// Exchange asks any authsvc, with each step another one perhaps. See broker.Auth.
+func (c *Client) Exchange(ctx context.Context, s *broker.AuthStep) (answer *broker.AuthAnswer, err error) {
+	err = c.each(func(n cluster.Node) (err error) {
+		if l := c.local(n); l != nil {
+			answer, err = l.Exchange(ctx, s)
+			return err
+		}
+		return c.call(n, func(a authv1.AuthServiceClient) error {
+			p, err := a.Exchange(ctx, encodeStep(s))
+			if err != nil {
+				return err
+			}
+			var check brokerrpc.Check
+			answer = decodeAnswer(&check, p)
+			return check.Garbled("answer")
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
 // Authorize asks any authsvc. See broker.Auth.
 func (c *Client) Authorize(ctx context.Context, id *broker.Identity, action broker.Action, topics []string) (decisions []broker.Decision, err error) {
 	err = c.each(func(n cluster.Node) (err error) {

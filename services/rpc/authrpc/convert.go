@@ -9,7 +9,10 @@ import (
 	"github.com/pando-mq/pando/services/rpc/brokerrpc"
 )
 
-const maxHeaders = 128
+const (
+	maxHeaders = 128
+	maxMethods = 16 // of a user's keys
+)
 
 func encodeCredentials(c *broker.Credentials) *authv1.AuthenticateRequest {
 	p := &authv1.AuthenticateRequest{
@@ -52,6 +55,70 @@ func decodeCredentials(c *brokerrpc.Check, p *authv1.AuthenticateRequest) *broke
 	return out
 }
 
+// encodeStep leaves the password of CONNECT out: no method looks at it.
+func encodeStep(s *broker.AuthStep) *authv1.ExchangeRequest {
+	cred := broker.Credentials{}
+	if s.Credentials != nil {
+		cred = *s.Credentials
+	}
+	cred.Password, cred.HasPass = nil, false
+	return &authv1.ExchangeRequest{Credentials: encodeCredentials(&cred), Method: rpc.Text(s.Method), Data: s.Data, State: s.State}
+}
+
+func decodeStep(c *brokerrpc.Check, p *authv1.ExchangeRequest) *broker.AuthStep {
+	cred := p.GetCredentials()
+	if cred == nil {
+		cred = &authv1.AuthenticateRequest{}
+	}
+	return &broker.AuthStep{
+		Credentials: decodeCredentials(c, cred), Method: c.Text(p.GetMethod(), "method"), Data: bounded(c, p.GetData(), "data"), State: bounded(c, p.GetState(), "state"),
+	}
+}
+
+func encodeAnswer(a *broker.AuthAnswer) *authv1.ExchangeResponse {
+	if a == nil {
+		return &authv1.ExchangeResponse{}
+	}
+	p := &authv1.ExchangeResponse{Data: a.Data, State: a.State}
+	if a.Identity != nil {
+		p.Identity = brokerrpc.EncodeIdentity(a.Identity)
+	}
+	return p
+}
+
+func decodeAnswer(c *brokerrpc.Check, p *authv1.ExchangeResponse) *broker.AuthAnswer {
+	a := &broker.AuthAnswer{Data: bounded(c, p.GetData(), "data"), State: bounded(c, p.GetState(), "state")}
+	if p.GetIdentity() != nil {
+		a.Identity = c.Identity(p.GetIdentity())
+	}
+	return a
+}
+
+// bounded is a field of bytes, nil if it is empty.
+func bounded(c *brokerrpc.Check, b []byte, what string) []byte {
+	if len(b) > brokerrpc.MaxText {
+		c.Fail("%s of %d bytes", what, len(b))
+		return nil
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func encodeSCRAM(k *broker.SCRAM) *authv1.SCRAM {
+	return &authv1.SCRAM{
+		Method: rpc.Text(k.Method), Iterations: brokerrpc.EncodeCount(k.Iterations), Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey,
+	}
+}
+
+func decodeSCRAM(c *brokerrpc.Check, p *authv1.SCRAM) broker.SCRAM {
+	return broker.SCRAM{
+		Method: c.Text(p.GetMethod(), "method"), Iterations: c.Count(p.GetIterations()), Salt: bounded(c, p.GetSalt(), "salt"),
+		StoredKey: bounded(c, p.GetStoredKey(), "stored key"), ServerKey: bounded(c, p.GetServerKey(), "server key"),
+	}
+}
+
 func encodeAction(a broker.Action) authv1.Action { return authv1.Action(a) }
 
 func decodeAction(c *brokerrpc.Check, p authv1.Action) broker.Action {
@@ -76,6 +143,7 @@ func encodeUser(u *broker.User) *authv1.User {
 	return &authv1.User{
 		Tenant: rpc.Text(u.Tenant), Name: rpc.Text(u.Name), Password: u.Password, Hash: rpc.Text(u.Hash), Salt: rpc.Text(u.Salt), Method: rpc.Text(u.Method),
 		Superuser: u.Superuser, Create: u.Create, CreatedMs: brokerrpc.EncodeTime(u.Created),
+		Scram: brokerrpc.Map(u.SCRAM, encodeSCRAM),
 	}
 }
 
@@ -88,6 +156,11 @@ func decodeUser(c *brokerrpc.Check, p *authv1.User) broker.User {
 		c.Fail("password of %d bytes", n)
 	} else if n > 0 {
 		u.Password = p.GetPassword()
+	}
+	if n := len(p.GetScram()); n > maxMethods {
+		c.Fail("keys of %d methods", n)
+	} else {
+		u.SCRAM = brokerrpc.ReadAll(p.GetScram(), func(p *authv1.SCRAM) broker.SCRAM { return decodeSCRAM(c, p) })
 	}
 	return u
 }

@@ -33,11 +33,36 @@ func anyCredentials(t *rapid.T) broker.Credentials {
 	return c
 }
 
+// anyStep makes a step of somebody who sent no password: it stays behind.
+func anyStep(t *rapid.T) broker.AuthStep {
+	s := rpctest.Fill[broker.AuthStep](t)
+	c := anyCredentials(t)
+	c.Password, c.HasPass = nil, false
+	s.Credentials = &c
+	return s
+}
+
+func TestThePasswordStaysBehindInAnExchange(t *testing.T) {
+	t.Parallel()
+	p := encodeStep(&broker.AuthStep{Credentials: &broker.Credentials{ClientID: "c", Password: broker.Secret("secret"), HasPass: true}, Method: "X"})
+	if p.GetCredentials().Password != nil || p.GetCredentials().GetClientId() != "c" {
+		t.Errorf("a step carries %v", p.GetCredentials())
+	}
+}
+
 func TestConversionIsTheIdentity(t *testing.T) {
 	t.Parallel()
 	rpctest.Identity(t, "credentials", anyCredentials, encodeCredentials, func(p *authv1.AuthenticateRequest) (broker.Credentials, error) {
 		var c brokerrpc.Check
 		return *decodeCredentials(&c, p), c.Err()
+	})
+	rpctest.Identity(t, "step", anyStep, encodeStep, func(p *authv1.ExchangeRequest) (broker.AuthStep, error) {
+		var c brokerrpc.Check
+		return *decodeStep(&c, p), c.Err()
+	})
+	rpctest.Identity(t, "answer", rpctest.Fill[broker.AuthAnswer], encodeAnswer, func(p *authv1.ExchangeResponse) (broker.AuthAnswer, error) {
+		var c brokerrpc.Check
+		return *decodeAnswer(&c, p), c.Err()
 	})
 	rpctest.Identity(t, "decision", rpctest.Fill[broker.Decision], encodeDecision, read(decodeDecision))
 	rpctest.Identity(t, "user", rpctest.Fill[broker.User], encodeUser, read(decodeUser))

@@ -42,6 +42,16 @@ func (s *server) Authenticate(ctx context.Context, p *authv1.AuthenticateRequest
 	return &authv1.AuthenticateResponse{Identity: brokerrpc.EncodeIdentity(id)}, rpc.ToStatus(err)
 }
 
+func (s *server) Exchange(ctx context.Context, p *authv1.ExchangeRequest) (*authv1.ExchangeResponse, error) {
+	var c brokerrpc.Check
+	step := decodeStep(&c, p)
+	if err := c.Invalid("exchange"); err != nil {
+		return nil, err
+	}
+	answer, err := s.impl.Exchange(ctx, step)
+	return encodeAnswer(answer), rpc.ToStatus(err)
+}
+
 func (s *server) Authorize(ctx context.Context, p *authv1.AuthorizeRequest) (*authv1.AuthorizeResponse, error) {
 	var c brokerrpc.Check
 	id, action := c.Identity(p.GetIdentity()), decodeAction(&c, p.GetAction())

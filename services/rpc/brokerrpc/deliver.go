@@ -157,7 +157,7 @@ func (c *Check) delivery(p *brokerv1.Delivery) broker.Delivery {
 
 func encodeShareCopy(s *broker.ShareCopy) *brokerv1.ShareCopy {
 	return &brokerv1.ShareCopy{
-		Share: EncodeShare(s.Share),
+		Share: EncodeShare(s.Share), Strategy: rpc.Text(s.Strategy),
 		Candidates: Map(s.Candidates, func(x *broker.Candidate) *brokerv1.Candidate {
 			return &brokerv1.Candidate{Session: int32(x.Session), Gateway: EncodeNode(x.Gateway), Members: EncodeCount(x.Members), Online: EncodeCount(x.Online)}
 		}),
@@ -165,7 +165,7 @@ func encodeShareCopy(s *broker.ShareCopy) *brokerv1.ShareCopy {
 }
 
 func (c *Check) shareCopy(p *brokerv1.ShareCopy) broker.ShareCopy {
-	return broker.ShareCopy{Share: c.Share(p.GetShare()), Candidates: ReadAll(p.GetCandidates(), c.candidate)}
+	return broker.ShareCopy{Share: c.Share(p.GetShare()), Candidates: ReadAll(p.GetCandidates(), c.candidate), Strategy: c.Text(p.GetStrategy(), "strategy")}
 }
 
 func (c *Check) candidate(p *brokerv1.Candidate) broker.Candidate {
@@ -188,6 +188,8 @@ func (c *Check) deliverAck(p *brokerv1.DeliverAck) broker.DeliverAck {
 		a.Result = broker.NoSub
 	case brokerv1.DeliverResult_DELIVER_RESULT_NO_RECEIVER:
 		a.Result = broker.NoReceiver
+	case brokerv1.DeliverResult_DELIVER_RESULT_FULL:
+		a.Result = broker.Full
 	default:
 		c.Fail("result %d", p.GetResult())
 	}

@@ -15,7 +15,7 @@ import (
 func EncodeDelta(d *broker.RouteDelta) *brokerv1.RouteDelta {
 	return &brokerv1.RouteDelta{
 		Tenant: rpc.Text(d.Tenant), Filter: rpc.Text(d.Filter), Group: rpc.Text(d.Group), Version: d.Version,
-		Members: EncodeCount(d.Members), Online: EncodeCount(d.Online),
+		Members: EncodeCount(d.Members), Online: EncodeCount(d.Online), Holder: rpc.Text(d.Holder), Grant: d.Grant,
 	}
 }
 
@@ -23,7 +23,7 @@ func EncodeDelta(d *broker.RouteDelta) *brokerv1.RouteDelta {
 func (c *Check) Delta(p *brokerv1.RouteDelta) broker.RouteDelta {
 	return broker.RouteDelta{
 		Tenant: c.Text(p.GetTenant(), "tenant"), Filter: c.Filter(p.GetFilter()), Group: c.Text(p.GetGroup(), "group"), Version: p.GetVersion(),
-		Members: c.Count(p.GetMembers()), Online: c.Count(p.GetOnline()),
+		Members: c.Count(p.GetMembers()), Online: c.Count(p.GetOnline()), Holder: c.Text(p.GetHolder(), "client id"), Grant: p.GetGrant(),
 	}
 }
 

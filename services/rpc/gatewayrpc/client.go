@@ -175,3 +175,10 @@ func (n *nodeClient) FlushACL(ctx context.Context, tenant, clientID string) erro
 		return err
 	})
 }
+
+func (n *nodeClient) ControlListener(ctx context.Context, name string, do broker.ListenerAction) error {
+	return n.call(func(c gatewayv1.GatewayServiceClient) error {
+		_, err := c.ControlListener(ctx, &gatewayv1.ControlListenerRequest{Name: rpc.Text(name), Action: gatewayv1.ListenerAction(do)})
+		return err
+	})
+}

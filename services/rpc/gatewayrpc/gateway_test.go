@@ -84,6 +84,11 @@ func (f *fake) FlushACL(_ context.Context, tenant, clientID string) error {
 	return f.err
 }
 
+func (f *fake) ControlListener(_ context.Context, name string, do broker.ListenerAction) error {
+	f.got = []any{name, do}
+	return f.err
+}
+
 type stream struct {
 	acks func([]broker.DeliverAck)
 	done chan struct{}
@@ -134,6 +139,7 @@ func TestCallsCarryArgumentsAndResults(t *testing.T) {
 		{"SubscribeFor", func() (any, error) { return g.SubscribeFor(ctx, "t", "c", subs) }, []any{"t", "c", subs}, f.result},
 		{"UnsubscribeFor", func() (any, error) { return g.UnsubscribeFor(ctx, "t", "c", []string{"a", "b"}) }, []any{"t", "c", []string{"a", "b"}}, f.result},
 		{"FlushACL", func() (any, error) { return nil, g.FlushACL(ctx, "t", "c") }, []any{"t", "c"}, nil},
+		{"ControlListener", func() (any, error) { return nil, g.ControlListener(ctx, "tcp", broker.RestartListener) }, []any{"tcp", broker.RestartListener}, nil},
 		{"SnapshotRoutes", func() (any, error) {
 			var got []broker.RouteDelta
 			info, err := g.SnapshotRoutes(ctx, snapshot, func(d []broker.RouteDelta) error { got = append(got, d...); return nil })

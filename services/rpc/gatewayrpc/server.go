@@ -113,3 +113,13 @@ func (s *server) FlushACL(ctx context.Context, p *gatewayv1.FlushACLRequest) (*g
 	}
 	return &gatewayv1.FlushACLResponse{}, rpc.ToStatus(s.impl.FlushACL(ctx, tenant, client))
 }
+
+func (s *server) ControlListener(ctx context.Context, p *gatewayv1.ControlListenerRequest) (*gatewayv1.ControlListenerResponse, error) {
+	var c brokerrpc.Check
+	name := c.Text(p.GetName(), "listener")
+	if err := c.Invalid("control listener"); err != nil {
+		return nil, err
+	}
+	do := broker.ListenerAction(min(max(p.GetAction(), 0), 255))
+	return &gatewayv1.ControlListenerResponse{}, rpc.ToStatus(s.impl.ControlListener(ctx, name, do))
+}

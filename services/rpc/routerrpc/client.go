@@ -114,6 +114,23 @@ func (c *Client) OpenDeliver(ctx context.Context, o broker.DeliverOpen, acks fun
 	return stream, nil
 }
 
+// ClaimExclusive asks the owner of the topic partition. See broker.Router.
+func (c *Client) ClaimExclusive(ctx context.Context, x broker.ExclusiveClaim) (grant uint64, err error) {
+	n := cluster.Partition(x.Tenant, broker.ExclusivePrefix+x.Topic, c.dialer.Cluster().Meta().Partitions[cluster.TopicSpace])
+	err = c.dialer.Owned(ctx, cluster.TopicSpace, n, func(owner cluster.Owner) (err error) {
+		if l := c.local(owner.Node); l != nil {
+			grant, err = l.ClaimExclusive(ctx, x)
+			return err
+		}
+		return c.Node(owner.Node).call(func(s routerv1.RouterServiceClient) error {
+			p, err := s.ClaimExclusive(ctx, encodeClaim(x))
+			grant = p.GetGrant()
+			return err
+		})
+	})
+	return grant, err
+}
+
 // ReadRetained reads the one partition of an exact filter, or all partitions in turn. See broker.Router.
 func (c *Client) ReadRetained(ctx context.Context, q broker.RetainedQuery, yield func([]*broker.Message) error) error {
 	n := c.dialer.Cluster().Meta().Partitions[cluster.RetainedSpace]

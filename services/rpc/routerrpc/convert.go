@@ -105,7 +105,7 @@ func encodePublishResponses(frames []publishResponse) *routerv1.PublishResponse 
 		}
 		if len(f.Items) > 0 {
 			acks := &routerv1.PublishAcks{Acks: brokerrpc.Map(f.Items, func(a *broker.PublishAck) *routerv1.PublishAck {
-				return &routerv1.PublishAck{Seq: a.Seq, Matched: a.Matched}
+				return &routerv1.PublishAck{Seq: a.Seq, Matched: a.Matched, Refused: a.Refused}
 			})}
 			add(&routerv1.PublishResponse{Channel: f.Channel, Frame: &routerv1.PublishResponse_Acks{Acks: acks}})
 		}
@@ -128,7 +128,7 @@ func decodePublishResponses(p *routerv1.PublishResponse) []publishResponse {
 			f.Open = c.Opened(x.Opened)
 		case *routerv1.PublishResponse_Acks:
 			f.Items = brokerrpc.ReadAll(x.Acks.GetAcks(), func(p *routerv1.PublishAck) broker.PublishAck {
-				return broker.PublishAck{Seq: p.GetSeq(), Matched: p.GetMatched()}
+				return broker.PublishAck{Seq: p.GetSeq(), Matched: p.GetMatched(), Refused: p.GetRefused()}
 			})
 		case *routerv1.PublishResponse_Credit:
 			f.Credit = c.Count(x.Credit)
@@ -148,6 +148,18 @@ func encodeUpdate(u broker.RouteUpdate) *routerv1.UpdateRoutesRequest {
 
 func decodeUpdate(c *brokerrpc.Check, p *routerv1.UpdateRoutesRequest) broker.RouteUpdate {
 	return broker.RouteUpdate{Origin: c.Origin(p.GetOrigin()), Deltas: brokerrpc.ReadAll(p.GetDeltas(), c.Delta)}
+}
+
+func encodeClaim(x broker.ExclusiveClaim) *routerv1.ClaimExclusiveRequest {
+	return &routerv1.ClaimExclusiveRequest{
+		Tenant: rpc.Text(x.Tenant), Topic: rpc.Text(x.Topic), ClientId: rpc.Text(x.ClientID), Origin: brokerrpc.EncodeOrigin(x.Origin),
+	}
+}
+
+func decodeClaim(c *brokerrpc.Check, p *routerv1.ClaimExclusiveRequest) broker.ExclusiveClaim {
+	return broker.ExclusiveClaim{
+		Tenant: c.Text(p.GetTenant(), "tenant"), Topic: c.Filter(p.GetTopic()), ClientID: c.Text(p.GetClientId(), "client id"), Origin: c.Origin(p.GetOrigin()),
+	}
 }
 
 func encodeRetained(partition int, q broker.RetainedQuery) *routerv1.ReadRetainedRequest {

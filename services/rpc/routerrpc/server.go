@@ -62,6 +62,16 @@ func (s *server) UpdateRoutes(ctx context.Context, p *routerv1.UpdateRoutesReque
 	return &routerv1.UpdateRoutesResponse{}, rpc.ToStatus(s.impl.UpdateRoutes(ctx, u))
 }
 
+func (s *server) ClaimExclusive(ctx context.Context, p *routerv1.ClaimExclusiveRequest) (*routerv1.ClaimExclusiveResponse, error) {
+	var c brokerrpc.Check
+	x := decodeClaim(&c, p)
+	if err := c.Invalid("claim exclusive"); err != nil {
+		return nil, err
+	}
+	grant, err := s.impl.ClaimExclusive(ctx, x)
+	return &routerv1.ClaimExclusiveResponse{Grant: grant}, rpc.ToStatus(err)
+}
+
 func (s *server) ReadRetained(p *routerv1.ReadRetainedRequest, stream grpc.ServerStreamingServer[routerv1.ReadRetainedResponse]) error {
 	var c brokerrpc.Check
 	partition, q := decodeRetained(&c, p)

@@ -23,7 +23,7 @@ func TestConformanceOfRemoteSessions(t *testing.T) {
 		c := sessionrpc.NewClient(r.Dialer, sessionrpc.Options{})
 		return brokertest.SessionsHarness{
 			Sessions: c, Admin: c.Node(p.Node), Upstream: u, Partition: fake.Partition, TopicPartition: fake.TopicPartition,
-			StartGateway: fake.StartGateway, StopGateway: fake.StopGateway, StartRouter: fake.StartRouter,
+			StartGateway: fake.StartGateway, StopGateway: fake.StopGateway, StartRouter: fake.StartRouter, StopRouter: fake.StopRouter,
 			MovePartition: fake.MovePartition, HoldLog: fake.HoldLog,
 		}
 	})

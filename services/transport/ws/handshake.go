@@ -53,16 +53,32 @@ func ReadHead(r io.Reader, buf []byte) (head, total int, err error) {
 }
 
 // ParseRequest parses a complete head. Every fault is an *HTTPError 400; so are
-// a missing Host field and an announced body, which no endpoint here takes.
+// a missing Host field, an announced body, which no endpoint here takes, and a
+// field name that is none: "Transfer-Encoding : chunked" says one thing to this
+// server and may say another to a proxy before it (RFC 9112 §5.1).
 func ParseRequest(head []byte) (*http.Request, error) {
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
 		return nil, badRequest()
 	}
-	if r.Host == "" || !r.ProtoAtLeast(1, 1) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+	if !validNames(r.Header) || r.Host == "" || !r.ProtoAtLeast(1, 1) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
 		return nil, badRequest()
 	}
 	return r, nil
+}
+
+// validNames reports whether all field names are tokens (RFC 9110 §5.6.2).
+func validNames(h http.Header) bool {
+	for name := range h {
+		for i := range len(name) {
+			c := name[i]
+			letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+			if !letter && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Options is what a listener asks of an upgrade request.

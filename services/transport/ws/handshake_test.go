@@ -127,6 +127,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Add([]byte("GET /status HTTP/1.1\r\nHost: x\r\n\r\n"))
 	f.Add([]byte("POST /mqtt HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"))
 	f.Add([]byte("GET /mqtt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
+	f.Add([]byte(strings.Replace(request, "Host:", "Transfer-Encoding : chunked\r\nHost:", 1)))
 	f.Add([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		buf := make([]byte, ws.MaxHead)

@@ -302,6 +302,136 @@ func (x *AuthenticateResponse) GetIdentity() *v1.Identity {
 	return nil
 }
 
+// ExchangeRequest is the client's part of one step. The server keeps nothing between the steps.
+type ExchangeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Credentials   *AuthenticateRequest   `protobuf:"bytes,1,opt,name=credentials,proto3" json:"credentials,omitempty"` // of CONNECT, without the password
+	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`           // "SCRAM-SHA-256"
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	State         []byte                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // of the last answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeRequest) Reset() {
+	*x = ExchangeRequest{}
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeRequest) ProtoMessage() {}
+
+func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
+func (*ExchangeRequest) Descriptor() ([]byte, []int) {
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExchangeRequest) GetCredentials() *AuthenticateRequest {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *ExchangeRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ExchangeRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExchangeRequest) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// ExchangeResponse is the server's part. With an identity it is the last one.
+type ExchangeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Identity      *v1.Identity           `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeResponse) Reset() {
+	*x = ExchangeResponse{}
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeResponse) ProtoMessage() {}
+
+func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
+func (*ExchangeResponse) Descriptor() ([]byte, []int) {
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExchangeResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExchangeResponse) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ExchangeResponse) GetIdentity() *v1.Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
 // AuthorizeRequest asks for several topics or inner filters.
 type AuthorizeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -314,7 +444,7 @@ type AuthorizeRequest struct {
 
 func (x *AuthorizeRequest) Reset() {
 	*x = AuthorizeRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +456,7 @@ func (x *AuthorizeRequest) String() string {
 func (*AuthorizeRequest) ProtoMessage() {}
 
 func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +469,7 @@ func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
 func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AuthorizeRequest) GetIdentity() *v1.Identity {
@@ -373,7 +503,7 @@ type AuthorizeResponse struct {
 
 func (x *AuthorizeResponse) Reset() {
 	*x = AuthorizeResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +515,7 @@ func (x *AuthorizeResponse) String() string {
 func (*AuthorizeResponse) ProtoMessage() {}
 
 func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +528,7 @@ func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AuthorizeResponse) GetDecisions() []*Decision {
@@ -421,7 +551,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +563,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +576,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Decision) GetAllow() bool {
@@ -486,7 +616,7 @@ type WatchRulesRequest struct {
 
 func (x *WatchRulesRequest) Reset() {
 	*x = WatchRulesRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +628,7 @@ func (x *WatchRulesRequest) String() string {
 func (*WatchRulesRequest) ProtoMessage() {}
 
 func (x *WatchRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +641,7 @@ func (x *WatchRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRulesRequest.ProtoReflect.Descriptor instead.
 func (*WatchRulesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 // WatchRulesResponse is the present generation.
@@ -524,7 +654,7 @@ type WatchRulesResponse struct {
 
 func (x *WatchRulesResponse) Reset() {
 	*x = WatchRulesResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +666,7 @@ func (x *WatchRulesResponse) String() string {
 func (*WatchRulesResponse) ProtoMessage() {}
 
 func (x *WatchRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +679,7 @@ func (x *WatchRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRulesResponse.ProtoReflect.Descriptor instead.
 func (*WatchRulesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchRulesResponse) GetGeneration() uint64 {
@@ -571,13 +701,14 @@ type User struct {
 	Superuser     bool                   `protobuf:"varint,7,opt,name=superuser,proto3" json:"superuser,omitempty"`
 	Create        bool                   `protobuf:"varint,8,opt,name=create,proto3" json:"create,omitempty"`
 	CreatedMs     int64                  `protobuf:"varint,9,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	Scram         []*SCRAM               `protobuf:"bytes,10,rep,name=scram,proto3" json:"scram,omitempty"` // on the way in only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +720,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +733,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *User) GetTenant() string {
@@ -668,6 +799,90 @@ func (x *User) GetCreatedMs() int64 {
 	return 0
 }
 
+func (x *User) GetScram() []*SCRAM {
+	if x != nil {
+		return x.Scram
+	}
+	return nil
+}
+
+// SCRAM is what is kept of a password for one method of enhanced authentication (RFC 5802).
+type SCRAM struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	Iterations    uint32                 `protobuf:"varint,2,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	Salt          []byte                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
+	StoredKey     []byte                 `protobuf:"bytes,4,opt,name=stored_key,json=storedKey,proto3" json:"stored_key,omitempty"`
+	ServerKey     []byte                 `protobuf:"bytes,5,opt,name=server_key,json=serverKey,proto3" json:"server_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SCRAM) Reset() {
+	*x = SCRAM{}
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SCRAM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SCRAM) ProtoMessage() {}
+
+func (x *SCRAM) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SCRAM.ProtoReflect.Descriptor instead.
+func (*SCRAM) Descriptor() ([]byte, []int) {
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SCRAM) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *SCRAM) GetIterations() uint32 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+func (x *SCRAM) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *SCRAM) GetStoredKey() []byte {
+	if x != nil {
+		return x.StoredKey
+	}
+	return nil
+}
+
+func (x *SCRAM) GetServerKey() []byte {
+	if x != nil {
+		return x.ServerKey
+	}
+	return nil
+}
+
 // PutUserRequest adds or replaces.
 type PutUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -679,7 +894,7 @@ type PutUserRequest struct {
 
 func (x *PutUserRequest) Reset() {
 	*x = PutUserRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +906,7 @@ func (x *PutUserRequest) String() string {
 func (*PutUserRequest) ProtoMessage() {}
 
 func (x *PutUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +919,7 @@ func (x *PutUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutUserRequest.ProtoReflect.Descriptor instead.
 func (*PutUserRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutUserRequest) GetKind() UserKind {
@@ -730,7 +945,7 @@ type PutUserResponse struct {
 
 func (x *PutUserResponse) Reset() {
 	*x = PutUserResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +957,7 @@ func (x *PutUserResponse) String() string {
 func (*PutUserResponse) ProtoMessage() {}
 
 func (x *PutUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +970,7 @@ func (x *PutUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutUserResponse.ProtoReflect.Descriptor instead.
 func (*PutUserResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 // DeleteUserRequest names one.
@@ -770,7 +985,7 @@ type DeleteUserRequest struct {
 
 func (x *DeleteUserRequest) Reset() {
 	*x = DeleteUserRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +997,7 @@ func (x *DeleteUserRequest) String() string {
 func (*DeleteUserRequest) ProtoMessage() {}
 
 func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +1010,7 @@ func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
 func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteUserRequest) GetKind() UserKind {
@@ -828,7 +1043,7 @@ type DeleteUserResponse struct {
 
 func (x *DeleteUserResponse) Reset() {
 	*x = DeleteUserResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1055,7 @@ func (x *DeleteUserResponse) String() string {
 func (*DeleteUserResponse) ProtoMessage() {}
 
 func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1068,7 @@ func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
 func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 // ListUsersRequest pages by name.
@@ -869,7 +1084,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1096,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1109,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListUsersRequest) GetKind() UserKind {
@@ -935,7 +1150,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1162,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1175,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -987,7 +1202,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1214,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1227,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Rule) GetId() string {
@@ -1081,7 +1296,7 @@ type PutRuleRequest struct {
 
 func (x *PutRuleRequest) Reset() {
 	*x = PutRuleRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1308,7 @@ func (x *PutRuleRequest) String() string {
 func (*PutRuleRequest) ProtoMessage() {}
 
 func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1321,7 @@ func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleRequest.ProtoReflect.Descriptor instead.
 func (*PutRuleRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PutRuleRequest) GetRule() *Rule {
@@ -1126,7 +1341,7 @@ type PutRuleResponse struct {
 
 func (x *PutRuleResponse) Reset() {
 	*x = PutRuleResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1353,7 @@ func (x *PutRuleResponse) String() string {
 func (*PutRuleResponse) ProtoMessage() {}
 
 func (x *PutRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1366,7 @@ func (x *PutRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleResponse.ProtoReflect.Descriptor instead.
 func (*PutRuleResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PutRuleResponse) GetRule() *Rule {
@@ -1171,7 +1386,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1398,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1411,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -1215,7 +1430,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1442,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1455,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{18}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 // ListRulesRequest lists all.
@@ -1252,7 +1467,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1479,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1492,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 // ListRulesResponse is the list in order of evaluation.
@@ -1290,7 +1505,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1517,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1530,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -1335,7 +1550,7 @@ type ReloadACLRequest struct {
 
 func (x *ReloadACLRequest) Reset() {
 	*x = ReloadACLRequest{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1562,7 @@ func (x *ReloadACLRequest) String() string {
 func (*ReloadACLRequest) ProtoMessage() {}
 
 func (x *ReloadACLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1575,7 @@ func (x *ReloadACLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadACLRequest.ProtoReflect.Descriptor instead.
 func (*ReloadACLRequest) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{21}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReloadACLRequest) GetLocal() bool {
@@ -1379,7 +1594,7 @@ type ReloadACLResponse struct {
 
 func (x *ReloadACLResponse) Reset() {
 	*x = ReloadACLResponse{}
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1606,7 @@ func (x *ReloadACLResponse) String() string {
 func (*ReloadACLResponse) ProtoMessage() {}
 
 func (x *ReloadACLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_pando_auth_v1_auth_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1619,7 @@ func (x *ReloadACLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadACLResponse.ProtoReflect.Descriptor instead.
 func (*ReloadACLResponse) Descriptor() ([]byte, []int) {
-	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{22}
+	return file_pando_auth_v1_auth_proto_rawDescGZIP(), []int{25}
 }
 
 var File_pando_auth_v1_auth_proto protoreflect.FileDescriptor
@@ -1432,7 +1647,16 @@ const file_pando_auth_v1_auth_proto_rawDesc = "" +
 	"\t_usernameB\v\n" +
 	"\t_password\"M\n" +
 	"\x14AuthenticateResponse\x125\n" +
-	"\bidentity\x18\x01 \x01(\v2\x19.pando.broker.v1.IdentityR\bidentity\"\x90\x01\n" +
+	"\bidentity\x18\x01 \x01(\v2\x19.pando.broker.v1.IdentityR\bidentity\"\x99\x01\n" +
+	"\x0fExchangeRequest\x12D\n" +
+	"\vcredentials\x18\x01 \x01(\v2\".pando.auth.v1.AuthenticateRequestR\vcredentials\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\fR\x05state\"s\n" +
+	"\x10ExchangeResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\x125\n" +
+	"\bidentity\x18\x03 \x01(\v2\x19.pando.broker.v1.IdentityR\bidentity\"\x90\x01\n" +
 	"\x10AuthorizeRequest\x125\n" +
 	"\bidentity\x18\x01 \x01(\v2\x19.pando.broker.v1.IdentityR\bidentity\x12-\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x15.pando.auth.v1.ActionR\x06action\x12\x16\n" +
@@ -1450,7 +1674,7 @@ const file_pando_auth_v1_auth_proto_rawDesc = "" +
 	"\x12WatchRulesResponse\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"\xe3\x01\n" +
+	"generation\"\x8f\x02\n" +
 	"\x04User\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -1461,7 +1685,19 @@ const file_pando_auth_v1_auth_proto_rawDesc = "" +
 	"\tsuperuser\x18\a \x01(\bR\tsuperuser\x12\x16\n" +
 	"\x06create\x18\b \x01(\bR\x06create\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\t \x01(\x03R\tcreatedMs\"f\n" +
+	"created_ms\x18\t \x01(\x03R\tcreatedMs\x12*\n" +
+	"\x05scram\x18\n" +
+	" \x03(\v2\x14.pando.auth.v1.SCRAMR\x05scram\"\x91\x01\n" +
+	"\x05SCRAM\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x02 \x01(\rR\n" +
+	"iterations\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\x12\x1d\n" +
+	"\n" +
+	"stored_key\x18\x04 \x01(\fR\tstoredKey\x12\x1d\n" +
+	"\n" +
+	"server_key\x18\x05 \x01(\fR\tserverKey\"f\n" +
 	"\x0ePutUserRequest\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.pando.auth.v1.UserKindR\x04kind\x12'\n" +
 	"\x04user\x18\x02 \x01(\v2\x13.pando.auth.v1.UserR\x04user\"\x11\n" +
@@ -1507,9 +1743,10 @@ const file_pando_auth_v1_auth_proto_rawDesc = "" +
 	"\bUserKind\x12\x19\n" +
 	"\x15USER_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12USER_KIND_USERNAME\x10\x01\x12\x17\n" +
-	"\x13USER_KIND_CLIENT_ID\x10\x022\xb5\x06\n" +
+	"\x13USER_KIND_CLIENT_ID\x10\x022\x82\a\n" +
 	"\vAuthService\x12W\n" +
-	"\fAuthenticate\x12\".pando.auth.v1.AuthenticateRequest\x1a#.pando.auth.v1.AuthenticateResponse\x12N\n" +
+	"\fAuthenticate\x12\".pando.auth.v1.AuthenticateRequest\x1a#.pando.auth.v1.AuthenticateResponse\x12K\n" +
+	"\bExchange\x12\x1e.pando.auth.v1.ExchangeRequest\x1a\x1f.pando.auth.v1.ExchangeResponse\x12N\n" +
 	"\tAuthorize\x12\x1f.pando.auth.v1.AuthorizeRequest\x1a .pando.auth.v1.AuthorizeResponse\x12S\n" +
 	"\n" +
 	"WatchRules\x12 .pando.auth.v1.WatchRulesRequest\x1a!.pando.auth.v1.WatchRulesResponse0\x01\x12H\n" +
@@ -1536,75 +1773,83 @@ func file_pando_auth_v1_auth_proto_rawDescGZIP() []byte {
 }
 
 var file_pando_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pando_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_pando_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_pando_auth_v1_auth_proto_goTypes = []any{
 	(Action)(0),                  // 0: pando.auth.v1.Action
 	(UserKind)(0),                // 1: pando.auth.v1.UserKind
 	(*AuthenticateRequest)(nil),  // 2: pando.auth.v1.AuthenticateRequest
 	(*AuthenticateResponse)(nil), // 3: pando.auth.v1.AuthenticateResponse
-	(*AuthorizeRequest)(nil),     // 4: pando.auth.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),    // 5: pando.auth.v1.AuthorizeResponse
-	(*Decision)(nil),             // 6: pando.auth.v1.Decision
-	(*WatchRulesRequest)(nil),    // 7: pando.auth.v1.WatchRulesRequest
-	(*WatchRulesResponse)(nil),   // 8: pando.auth.v1.WatchRulesResponse
-	(*User)(nil),                 // 9: pando.auth.v1.User
-	(*PutUserRequest)(nil),       // 10: pando.auth.v1.PutUserRequest
-	(*PutUserResponse)(nil),      // 11: pando.auth.v1.PutUserResponse
-	(*DeleteUserRequest)(nil),    // 12: pando.auth.v1.DeleteUserRequest
-	(*DeleteUserResponse)(nil),   // 13: pando.auth.v1.DeleteUserResponse
-	(*ListUsersRequest)(nil),     // 14: pando.auth.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),    // 15: pando.auth.v1.ListUsersResponse
-	(*Rule)(nil),                 // 16: pando.auth.v1.Rule
-	(*PutRuleRequest)(nil),       // 17: pando.auth.v1.PutRuleRequest
-	(*PutRuleResponse)(nil),      // 18: pando.auth.v1.PutRuleResponse
-	(*DeleteRuleRequest)(nil),    // 19: pando.auth.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),   // 20: pando.auth.v1.DeleteRuleResponse
-	(*ListRulesRequest)(nil),     // 21: pando.auth.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),    // 22: pando.auth.v1.ListRulesResponse
-	(*ReloadACLRequest)(nil),     // 23: pando.auth.v1.ReloadACLRequest
-	(*ReloadACLResponse)(nil),    // 24: pando.auth.v1.ReloadACLResponse
-	nil,                          // 25: pando.auth.v1.AuthenticateRequest.HeadersEntry
-	(*v1.Identity)(nil),          // 26: pando.broker.v1.Identity
+	(*ExchangeRequest)(nil),      // 4: pando.auth.v1.ExchangeRequest
+	(*ExchangeResponse)(nil),     // 5: pando.auth.v1.ExchangeResponse
+	(*AuthorizeRequest)(nil),     // 6: pando.auth.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),    // 7: pando.auth.v1.AuthorizeResponse
+	(*Decision)(nil),             // 8: pando.auth.v1.Decision
+	(*WatchRulesRequest)(nil),    // 9: pando.auth.v1.WatchRulesRequest
+	(*WatchRulesResponse)(nil),   // 10: pando.auth.v1.WatchRulesResponse
+	(*User)(nil),                 // 11: pando.auth.v1.User
+	(*SCRAM)(nil),                // 12: pando.auth.v1.SCRAM
+	(*PutUserRequest)(nil),       // 13: pando.auth.v1.PutUserRequest
+	(*PutUserResponse)(nil),      // 14: pando.auth.v1.PutUserResponse
+	(*DeleteUserRequest)(nil),    // 15: pando.auth.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),   // 16: pando.auth.v1.DeleteUserResponse
+	(*ListUsersRequest)(nil),     // 17: pando.auth.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),    // 18: pando.auth.v1.ListUsersResponse
+	(*Rule)(nil),                 // 19: pando.auth.v1.Rule
+	(*PutRuleRequest)(nil),       // 20: pando.auth.v1.PutRuleRequest
+	(*PutRuleResponse)(nil),      // 21: pando.auth.v1.PutRuleResponse
+	(*DeleteRuleRequest)(nil),    // 22: pando.auth.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),   // 23: pando.auth.v1.DeleteRuleResponse
+	(*ListRulesRequest)(nil),     // 24: pando.auth.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),    // 25: pando.auth.v1.ListRulesResponse
+	(*ReloadACLRequest)(nil),     // 26: pando.auth.v1.ReloadACLRequest
+	(*ReloadACLResponse)(nil),    // 27: pando.auth.v1.ReloadACLResponse
+	nil,                          // 28: pando.auth.v1.AuthenticateRequest.HeadersEntry
+	(*v1.Identity)(nil),          // 29: pando.broker.v1.Identity
 }
 var file_pando_auth_v1_auth_proto_depIdxs = []int32{
-	25, // 0: pando.auth.v1.AuthenticateRequest.headers:type_name -> pando.auth.v1.AuthenticateRequest.HeadersEntry
-	26, // 1: pando.auth.v1.AuthenticateResponse.identity:type_name -> pando.broker.v1.Identity
-	26, // 2: pando.auth.v1.AuthorizeRequest.identity:type_name -> pando.broker.v1.Identity
-	0,  // 3: pando.auth.v1.AuthorizeRequest.action:type_name -> pando.auth.v1.Action
-	6,  // 4: pando.auth.v1.AuthorizeResponse.decisions:type_name -> pando.auth.v1.Decision
-	1,  // 5: pando.auth.v1.PutUserRequest.kind:type_name -> pando.auth.v1.UserKind
-	9,  // 6: pando.auth.v1.PutUserRequest.user:type_name -> pando.auth.v1.User
-	1,  // 7: pando.auth.v1.DeleteUserRequest.kind:type_name -> pando.auth.v1.UserKind
-	1,  // 8: pando.auth.v1.ListUsersRequest.kind:type_name -> pando.auth.v1.UserKind
-	9,  // 9: pando.auth.v1.ListUsersResponse.users:type_name -> pando.auth.v1.User
-	16, // 10: pando.auth.v1.PutRuleRequest.rule:type_name -> pando.auth.v1.Rule
-	16, // 11: pando.auth.v1.PutRuleResponse.rule:type_name -> pando.auth.v1.Rule
-	16, // 12: pando.auth.v1.ListRulesResponse.rules:type_name -> pando.auth.v1.Rule
-	2,  // 13: pando.auth.v1.AuthService.Authenticate:input_type -> pando.auth.v1.AuthenticateRequest
-	4,  // 14: pando.auth.v1.AuthService.Authorize:input_type -> pando.auth.v1.AuthorizeRequest
-	7,  // 15: pando.auth.v1.AuthService.WatchRules:input_type -> pando.auth.v1.WatchRulesRequest
-	10, // 16: pando.auth.v1.AuthService.PutUser:input_type -> pando.auth.v1.PutUserRequest
-	12, // 17: pando.auth.v1.AuthService.DeleteUser:input_type -> pando.auth.v1.DeleteUserRequest
-	14, // 18: pando.auth.v1.AuthService.ListUsers:input_type -> pando.auth.v1.ListUsersRequest
-	17, // 19: pando.auth.v1.AuthService.PutRule:input_type -> pando.auth.v1.PutRuleRequest
-	19, // 20: pando.auth.v1.AuthService.DeleteRule:input_type -> pando.auth.v1.DeleteRuleRequest
-	21, // 21: pando.auth.v1.AuthService.ListRules:input_type -> pando.auth.v1.ListRulesRequest
-	23, // 22: pando.auth.v1.AuthService.ReloadACL:input_type -> pando.auth.v1.ReloadACLRequest
-	3,  // 23: pando.auth.v1.AuthService.Authenticate:output_type -> pando.auth.v1.AuthenticateResponse
-	5,  // 24: pando.auth.v1.AuthService.Authorize:output_type -> pando.auth.v1.AuthorizeResponse
-	8,  // 25: pando.auth.v1.AuthService.WatchRules:output_type -> pando.auth.v1.WatchRulesResponse
-	11, // 26: pando.auth.v1.AuthService.PutUser:output_type -> pando.auth.v1.PutUserResponse
-	13, // 27: pando.auth.v1.AuthService.DeleteUser:output_type -> pando.auth.v1.DeleteUserResponse
-	15, // 28: pando.auth.v1.AuthService.ListUsers:output_type -> pando.auth.v1.ListUsersResponse
-	18, // 29: pando.auth.v1.AuthService.PutRule:output_type -> pando.auth.v1.PutRuleResponse
-	20, // 30: pando.auth.v1.AuthService.DeleteRule:output_type -> pando.auth.v1.DeleteRuleResponse
-	22, // 31: pando.auth.v1.AuthService.ListRules:output_type -> pando.auth.v1.ListRulesResponse
-	24, // 32: pando.auth.v1.AuthService.ReloadACL:output_type -> pando.auth.v1.ReloadACLResponse
-	23, // [23:33] is the sub-list for method output_type
-	13, // [13:23] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	28, // 0: pando.auth.v1.AuthenticateRequest.headers:type_name -> pando.auth.v1.AuthenticateRequest.HeadersEntry
+	29, // 1: pando.auth.v1.AuthenticateResponse.identity:type_name -> pando.broker.v1.Identity
+	2,  // 2: pando.auth.v1.ExchangeRequest.credentials:type_name -> pando.auth.v1.AuthenticateRequest
+	29, // 3: pando.auth.v1.ExchangeResponse.identity:type_name -> pando.broker.v1.Identity
+	29, // 4: pando.auth.v1.AuthorizeRequest.identity:type_name -> pando.broker.v1.Identity
+	0,  // 5: pando.auth.v1.AuthorizeRequest.action:type_name -> pando.auth.v1.Action
+	8,  // 6: pando.auth.v1.AuthorizeResponse.decisions:type_name -> pando.auth.v1.Decision
+	12, // 7: pando.auth.v1.User.scram:type_name -> pando.auth.v1.SCRAM
+	1,  // 8: pando.auth.v1.PutUserRequest.kind:type_name -> pando.auth.v1.UserKind
+	11, // 9: pando.auth.v1.PutUserRequest.user:type_name -> pando.auth.v1.User
+	1,  // 10: pando.auth.v1.DeleteUserRequest.kind:type_name -> pando.auth.v1.UserKind
+	1,  // 11: pando.auth.v1.ListUsersRequest.kind:type_name -> pando.auth.v1.UserKind
+	11, // 12: pando.auth.v1.ListUsersResponse.users:type_name -> pando.auth.v1.User
+	19, // 13: pando.auth.v1.PutRuleRequest.rule:type_name -> pando.auth.v1.Rule
+	19, // 14: pando.auth.v1.PutRuleResponse.rule:type_name -> pando.auth.v1.Rule
+	19, // 15: pando.auth.v1.ListRulesResponse.rules:type_name -> pando.auth.v1.Rule
+	2,  // 16: pando.auth.v1.AuthService.Authenticate:input_type -> pando.auth.v1.AuthenticateRequest
+	4,  // 17: pando.auth.v1.AuthService.Exchange:input_type -> pando.auth.v1.ExchangeRequest
+	6,  // 18: pando.auth.v1.AuthService.Authorize:input_type -> pando.auth.v1.AuthorizeRequest
+	9,  // 19: pando.auth.v1.AuthService.WatchRules:input_type -> pando.auth.v1.WatchRulesRequest
+	13, // 20: pando.auth.v1.AuthService.PutUser:input_type -> pando.auth.v1.PutUserRequest
+	15, // 21: pando.auth.v1.AuthService.DeleteUser:input_type -> pando.auth.v1.DeleteUserRequest
+	17, // 22: pando.auth.v1.AuthService.ListUsers:input_type -> pando.auth.v1.ListUsersRequest
+	20, // 23: pando.auth.v1.AuthService.PutRule:input_type -> pando.auth.v1.PutRuleRequest
+	22, // 24: pando.auth.v1.AuthService.DeleteRule:input_type -> pando.auth.v1.DeleteRuleRequest
+	24, // 25: pando.auth.v1.AuthService.ListRules:input_type -> pando.auth.v1.ListRulesRequest
+	26, // 26: pando.auth.v1.AuthService.ReloadACL:input_type -> pando.auth.v1.ReloadACLRequest
+	3,  // 27: pando.auth.v1.AuthService.Authenticate:output_type -> pando.auth.v1.AuthenticateResponse
+	5,  // 28: pando.auth.v1.AuthService.Exchange:output_type -> pando.auth.v1.ExchangeResponse
+	7,  // 29: pando.auth.v1.AuthService.Authorize:output_type -> pando.auth.v1.AuthorizeResponse
+	10, // 30: pando.auth.v1.AuthService.WatchRules:output_type -> pando.auth.v1.WatchRulesResponse
+	14, // 31: pando.auth.v1.AuthService.PutUser:output_type -> pando.auth.v1.PutUserResponse
+	16, // 32: pando.auth.v1.AuthService.DeleteUser:output_type -> pando.auth.v1.DeleteUserResponse
+	18, // 33: pando.auth.v1.AuthService.ListUsers:output_type -> pando.auth.v1.ListUsersResponse
+	21, // 34: pando.auth.v1.AuthService.PutRule:output_type -> pando.auth.v1.PutRuleResponse
+	23, // 35: pando.auth.v1.AuthService.DeleteRule:output_type -> pando.auth.v1.DeleteRuleResponse
+	25, // 36: pando.auth.v1.AuthService.ListRules:output_type -> pando.auth.v1.ListRulesResponse
+	27, // 37: pando.auth.v1.AuthService.ReloadACL:output_type -> pando.auth.v1.ReloadACLResponse
+	27, // [27:38] is the sub-list for method output_type
+	16, // [16:27] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_pando_auth_v1_auth_proto_init() }
@@ -1619,7 +1864,7 @@ func file_pando_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pando_auth_v1_auth_proto_rawDesc), len(file_pando_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

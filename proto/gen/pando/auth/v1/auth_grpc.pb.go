@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AuthService_Authenticate_FullMethodName = "/pando.auth.v1.AuthService/Authenticate"
+	AuthService_Exchange_FullMethodName     = "/pando.auth.v1.AuthService/Exchange"
 	AuthService_Authorize_FullMethodName    = "/pando.auth.v1.AuthService/Authorize"
 	AuthService_WatchRules_FullMethodName   = "/pando.auth.v1.AuthService/WatchRules"
 	AuthService_PutUser_FullMethodName      = "/pando.auth.v1.AuthService/PutUser"
@@ -41,6 +42,8 @@ const (
 type AuthServiceClient interface {
 	// Authenticate checks credentials.
 	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
+	// Exchange takes one step of an enhanced authentication (MQTT 5.0 section 4.12).
+	Exchange(ctx context.Context, in *ExchangeRequest, opts ...grpc.CallOption) (*ExchangeResponse, error)
 	// Authorize decides for several topics of one identity.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
 	// WatchRules streams the generation of the rules whenever it rises.
@@ -73,6 +76,16 @@ func (c *authServiceClient) Authenticate(ctx context.Context, in *AuthenticateRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AuthenticateResponse)
 	err := c.cc.Invoke(ctx, AuthService_Authenticate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) Exchange(ctx context.Context, in *ExchangeRequest, opts ...grpc.CallOption) (*ExchangeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExchangeResponse)
+	err := c.cc.Invoke(ctx, AuthService_Exchange_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +199,8 @@ func (c *authServiceClient) ReloadACL(ctx context.Context, in *ReloadACLRequest,
 type AuthServiceServer interface {
 	// Authenticate checks credentials.
 	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
+	// Exchange takes one step of an enhanced authentication (MQTT 5.0 section 4.12).
+	Exchange(context.Context, *ExchangeRequest) (*ExchangeResponse, error)
 	// Authorize decides for several topics of one identity.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
 	// WatchRules streams the generation of the rules whenever it rises.
@@ -216,6 +231,9 @@ type UnimplementedAuthServiceServer struct{}
 
 func (UnimplementedAuthServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
+}
+func (UnimplementedAuthServiceServer) Exchange(context.Context, *ExchangeRequest) (*ExchangeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Exchange not implemented")
 }
 func (UnimplementedAuthServiceServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
@@ -279,6 +297,24 @@ func _AuthService_Authenticate_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AuthServiceServer).Authenticate(ctx, req.(*AuthenticateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_Exchange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExchangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).Exchange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_Exchange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).Exchange(ctx, req.(*ExchangeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -448,6 +484,10 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Authenticate",
 			Handler:    _AuthService_Authenticate_Handler,
+		},
+		{
+			MethodName: "Exchange",
+			Handler:    _AuthService_Exchange_Handler,
 		},
 		{
 			MethodName: "Authorize",

@@ -84,6 +84,7 @@ const (
 	DeliverResult_DELIVER_RESULT_OK          DeliverResult = 1
 	DeliverResult_DELIVER_RESULT_NO_SUB      DeliverResult = 2
 	DeliverResult_DELIVER_RESULT_NO_RECEIVER DeliverResult = 3
+	DeliverResult_DELIVER_RESULT_FULL        DeliverResult = 4
 )
 
 // Enum value maps for DeliverResult.
@@ -93,12 +94,14 @@ var (
 		1: "DELIVER_RESULT_OK",
 		2: "DELIVER_RESULT_NO_SUB",
 		3: "DELIVER_RESULT_NO_RECEIVER",
+		4: "DELIVER_RESULT_FULL",
 	}
 	DeliverResult_value = map[string]int32{
 		"DELIVER_RESULT_UNSPECIFIED": 0,
 		"DELIVER_RESULT_OK":          1,
 		"DELIVER_RESULT_NO_SUB":      2,
 		"DELIVER_RESULT_NO_RECEIVER": 3,
+		"DELIVER_RESULT_FULL":        4,
 	}
 )
 
@@ -1050,6 +1053,7 @@ type ShareCopy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Share         *Share                 `protobuf:"bytes,1,opt,name=share,proto3" json:"share,omitempty"`
 	Candidates    []*Candidate           `protobuf:"bytes,2,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Strategy      string                 `protobuf:"bytes,3,opt,name=strategy,proto3" json:"strategy,omitempty"` // how a gateway picks its member
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1096,6 +1100,13 @@ func (x *ShareCopy) GetCandidates() []*Candidate {
 		return x.Candidates
 	}
 	return nil
+}
+
+func (x *ShareCopy) GetStrategy() string {
+	if x != nil {
+		return x.Strategy
+	}
+	return ""
 }
 
 // Candidate is one destination with members of a shared group.
@@ -1939,6 +1950,8 @@ type RouteDelta struct {
 	Version       uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
 	Members       uint32                 `protobuf:"varint,5,opt,name=members,proto3" json:"members,omitempty"`
 	Online        uint32                 `protobuf:"varint,6,opt,name=online,proto3" json:"online,omitempty"`
+	Holder        string                 `protobuf:"bytes,7,opt,name=holder,proto3" json:"holder,omitempty"` // of $exclusive/: the client that has the topic
+	Grant         uint64                 `protobuf:"varint,8,opt,name=grant,proto3" json:"grant,omitempty"`  // of $exclusive/: the topic partition epoch under which it was granted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2011,6 +2024,20 @@ func (x *RouteDelta) GetMembers() uint32 {
 func (x *RouteDelta) GetOnline() uint32 {
 	if x != nil {
 		return x.Online
+	}
+	return 0
+}
+
+func (x *RouteDelta) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *RouteDelta) GetGrant() uint64 {
+	if x != nil {
+		return x.Grant
 	}
 	return 0
 }
@@ -2417,12 +2444,13 @@ const file_pando_broker_v1_broker_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12*\n" +
 	"\x03msg\x18\x03 \x01(\v2\x18.pando.broker.v1.MessageR\x03msg\x12\x14\n" +
 	"\x05plain\x18\x04 \x01(\bR\x05plain\x122\n" +
-	"\x06shares\x18\x05 \x03(\v2\x1a.pando.broker.v1.ShareCopyR\x06shares\"u\n" +
+	"\x06shares\x18\x05 \x03(\v2\x1a.pando.broker.v1.ShareCopyR\x06shares\"\x91\x01\n" +
 	"\tShareCopy\x12,\n" +
 	"\x05share\x18\x01 \x01(\v2\x16.pando.broker.v1.ShareR\x05share\x12:\n" +
 	"\n" +
 	"candidates\x18\x02 \x03(\v2\x1a.pando.broker.v1.CandidateR\n" +
-	"candidates\"\x8b\x01\n" +
+	"candidates\x12\x1a\n" +
+	"\bstrategy\x18\x03 \x01(\tR\bstrategy\"\x8b\x01\n" +
 	"\tCandidate\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x05R\asession\x122\n" +
 	"\agateway\x18\x02 \x01(\v2\x18.pando.broker.v1.NodeRefR\agateway\x12\x18\n" +
@@ -2477,7 +2505,7 @@ const file_pando_broker_v1_broker_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.pando.broker.v1.SourceKindR\x04kind\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12,\n" +
 	"\x04node\x18\x03 \x01(\v2\x18.pando.broker.v1.NodeRefR\x04node\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x9e\x01\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xcc\x01\n" +
 	"\n" +
 	"RouteDelta\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
@@ -2485,7 +2513,9 @@ const file_pando_broker_v1_broker_proto_rawDesc = "" +
 	"\x05group\x18\x03 \x01(\tR\x05group\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\x12\x18\n" +
 	"\amembers\x18\x05 \x01(\rR\amembers\x12\x16\n" +
-	"\x06online\x18\x06 \x01(\rR\x06online\"\xba\x01\n" +
+	"\x06online\x18\x06 \x01(\rR\x06online\x12\x16\n" +
+	"\x06holder\x18\a \x01(\tR\x06holder\x12\x14\n" +
+	"\x05grant\x18\b \x01(\x04R\x05grant\"\xba\x01\n" +
 	"\vPageRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
@@ -2526,12 +2556,13 @@ const file_pando_broker_v1_broker_proto_rawDesc = "" +
 	"\x17SOURCE_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SOURCE_KIND_GATEWAY\x10\x01\x12\x17\n" +
 	"\x13SOURCE_KIND_SESSION\x10\x02\x12\x18\n" +
-	"\x14SOURCE_KIND_RETAINED\x10\x03*\x81\x01\n" +
+	"\x14SOURCE_KIND_RETAINED\x10\x03*\x9a\x01\n" +
 	"\rDeliverResult\x12\x1e\n" +
 	"\x1aDELIVER_RESULT_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11DELIVER_RESULT_OK\x10\x01\x12\x19\n" +
 	"\x15DELIVER_RESULT_NO_SUB\x10\x02\x12\x1e\n" +
-	"\x1aDELIVER_RESULT_NO_RECEIVER\x10\x03B>Z<github.com/pando-mq/pando/proto/gen/pando/broker/v1;brokerv1b\x06proto3"
+	"\x1aDELIVER_RESULT_NO_RECEIVER\x10\x03\x12\x17\n" +
+	"\x13DELIVER_RESULT_FULL\x10\x04B>Z<github.com/pando-mq/pando/proto/gen/pando/broker/v1;brokerv1b\x06proto3"
 
 var (
 	file_pando_broker_v1_broker_proto_rawDescOnce sync.Once

@@ -24,6 +24,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ListenerAction is what is asked of a listener.
+type ListenerAction int32
+
+const (
+	ListenerAction_LISTENER_ACTION_UNSPECIFIED ListenerAction = 0
+	ListenerAction_LISTENER_ACTION_STOP        ListenerAction = 1 // connections stay
+	ListenerAction_LISTENER_ACTION_START       ListenerAction = 2
+	ListenerAction_LISTENER_ACTION_RESTART     ListenerAction = 3
+	ListenerAction_LISTENER_ACTION_RELOAD      ListenerAction = 4 // certificates, authorities, revocation lists
+)
+
+// Enum value maps for ListenerAction.
+var (
+	ListenerAction_name = map[int32]string{
+		0: "LISTENER_ACTION_UNSPECIFIED",
+		1: "LISTENER_ACTION_STOP",
+		2: "LISTENER_ACTION_START",
+		3: "LISTENER_ACTION_RESTART",
+		4: "LISTENER_ACTION_RELOAD",
+	}
+	ListenerAction_value = map[string]int32{
+		"LISTENER_ACTION_UNSPECIFIED": 0,
+		"LISTENER_ACTION_STOP":        1,
+		"LISTENER_ACTION_START":       2,
+		"LISTENER_ACTION_RESTART":     3,
+		"LISTENER_ACTION_RELOAD":      4,
+	}
+)
+
+func (x ListenerAction) Enum() *ListenerAction {
+	p := new(ListenerAction)
+	*p = x
+	return p
+}
+
+func (x ListenerAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ListenerAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_pando_gateway_v1_gateway_proto_enumTypes[0].Descriptor()
+}
+
+func (ListenerAction) Type() protoreflect.EnumType {
+	return &file_pando_gateway_v1_gateway_proto_enumTypes[0]
+}
+
+func (x ListenerAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ListenerAction.Descriptor instead.
+func (ListenerAction) EnumDescriptor() ([]byte, []int) {
+	return file_pando_gateway_v1_gateway_proto_rawDescGZIP(), []int{0}
+}
+
 // DeliverRequest wraps the shared frame.
 type DeliverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1443,6 +1499,96 @@ func (*FlushACLResponse) Descriptor() ([]byte, []int) {
 	return file_pando_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
+// ControlListenerRequest names a listener, "" for all with RELOAD.
+type ControlListenerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Action        ListenerAction         `protobuf:"varint,2,opt,name=action,proto3,enum=pando.gateway.v1.ListenerAction" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlListenerRequest) Reset() {
+	*x = ControlListenerRequest{}
+	mi := &file_pando_gateway_v1_gateway_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlListenerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlListenerRequest) ProtoMessage() {}
+
+func (x *ControlListenerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_gateway_v1_gateway_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlListenerRequest.ProtoReflect.Descriptor instead.
+func (*ControlListenerRequest) Descriptor() ([]byte, []int) {
+	return file_pando_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ControlListenerRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ControlListenerRequest) GetAction() ListenerAction {
+	if x != nil {
+		return x.Action
+	}
+	return ListenerAction_LISTENER_ACTION_UNSPECIFIED
+}
+
+// ControlListenerResponse is empty: it is done.
+type ControlListenerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlListenerResponse) Reset() {
+	*x = ControlListenerResponse{}
+	mi := &file_pando_gateway_v1_gateway_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlListenerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlListenerResponse) ProtoMessage() {}
+
+func (x *ControlListenerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_gateway_v1_gateway_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlListenerResponse.ProtoReflect.Descriptor instead.
+func (*ControlListenerResponse) Descriptor() ([]byte, []int) {
+	return file_pando_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+}
+
 var File_pando_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_pando_gateway_v1_gateway_proto_rawDesc = "" +
@@ -1565,7 +1711,17 @@ const file_pando_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x0fFlushACLRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\"\x12\n" +
-	"\x10FlushACLResponse2\xfe\x06\n" +
+	"\x10FlushACLResponse\"f\n" +
+	"\x16ControlListenerRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
+	"\x06action\x18\x02 \x01(\x0e2 .pando.gateway.v1.ListenerActionR\x06action\"\x19\n" +
+	"\x17ControlListenerResponse*\x9f\x01\n" +
+	"\x0eListenerAction\x12\x1f\n" +
+	"\x1bLISTENER_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14LISTENER_ACTION_STOP\x10\x01\x12\x19\n" +
+	"\x15LISTENER_ACTION_START\x10\x02\x12\x1b\n" +
+	"\x17LISTENER_ACTION_RESTART\x10\x03\x12\x1a\n" +
+	"\x16LISTENER_ACTION_RELOAD\x10\x042\xe6\a\n" +
 	"\x0eGatewayService\x12R\n" +
 	"\aDeliver\x12 .pando.gateway.v1.DeliverRequest\x1a!.pando.gateway.v1.DeliverResponse(\x010\x01\x12e\n" +
 	"\x0eSnapshotRoutes\x12'.pando.gateway.v1.SnapshotRoutesRequest\x1a(.pando.gateway.v1.SnapshotRoutesResponse0\x01\x12N\n" +
@@ -1576,7 +1732,8 @@ const file_pando_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x06Inject\x12\x1f.pando.gateway.v1.InjectRequest\x1a .pando.gateway.v1.InjectResponse\x12T\n" +
 	"\tSubscribe\x12\".pando.gateway.v1.SubscribeRequest\x1a#.pando.gateway.v1.SubscribeResponse\x12Z\n" +
 	"\vUnsubscribe\x12$.pando.gateway.v1.UnsubscribeRequest\x1a%.pando.gateway.v1.UnsubscribeResponse\x12Q\n" +
-	"\bFlushACL\x12!.pando.gateway.v1.FlushACLRequest\x1a\".pando.gateway.v1.FlushACLResponseB@Z>github.com/pando-mq/pando/proto/gen/pando/gateway/v1;gatewayv1b\x06proto3"
+	"\bFlushACL\x12!.pando.gateway.v1.FlushACLRequest\x1a\".pando.gateway.v1.FlushACLResponse\x12f\n" +
+	"\x0fControlListener\x12(.pando.gateway.v1.ControlListenerRequest\x1a).pando.gateway.v1.ControlListenerResponseB@Z>github.com/pando-mq/pando/proto/gen/pando/gateway/v1;gatewayv1b\x06proto3"
 
 var (
 	file_pando_gateway_v1_gateway_proto_rawDescOnce sync.Once
@@ -1590,91 +1747,98 @@ func file_pando_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_pando_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_pando_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_pando_gateway_v1_gateway_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_pando_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_pando_gateway_v1_gateway_proto_goTypes = []any{
-	(*DeliverRequest)(nil),            // 0: pando.gateway.v1.DeliverRequest
-	(*DeliverResponse)(nil),           // 1: pando.gateway.v1.DeliverResponse
-	(*SnapshotRoutesRequest)(nil),     // 2: pando.gateway.v1.SnapshotRoutesRequest
-	(*SnapshotRoutesResponse)(nil),    // 3: pando.gateway.v1.SnapshotRoutesResponse
-	(*GetNodeRequest)(nil),            // 4: pando.gateway.v1.GetNodeRequest
-	(*GetNodeResponse)(nil),           // 5: pando.gateway.v1.GetNodeResponse
-	(*Node)(nil),                      // 6: pando.gateway.v1.Node
-	(*Listener)(nil),                  // 7: pando.gateway.v1.Listener
-	(*ListClientsRequest)(nil),        // 8: pando.gateway.v1.ListClientsRequest
-	(*ListClientsResponse)(nil),       // 9: pando.gateway.v1.ListClientsResponse
-	(*Client)(nil),                    // 10: pando.gateway.v1.Client
-	(*ListSubscriptionsRequest)(nil),  // 11: pando.gateway.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil), // 12: pando.gateway.v1.ListSubscriptionsResponse
-	(*KickRequest)(nil),               // 13: pando.gateway.v1.KickRequest
-	(*KickResponse)(nil),              // 14: pando.gateway.v1.KickResponse
-	(*InjectRequest)(nil),             // 15: pando.gateway.v1.InjectRequest
-	(*InjectResponse)(nil),            // 16: pando.gateway.v1.InjectResponse
-	(*SubscribeRequest)(nil),          // 17: pando.gateway.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),         // 18: pando.gateway.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),        // 19: pando.gateway.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),       // 20: pando.gateway.v1.UnsubscribeResponse
-	(*FlushACLRequest)(nil),           // 21: pando.gateway.v1.FlushACLRequest
-	(*FlushACLResponse)(nil),          // 22: pando.gateway.v1.FlushACLResponse
-	nil,                               // 23: pando.gateway.v1.Node.StatsEntry
-	nil,                               // 24: pando.gateway.v1.Node.MetricsEntry
-	nil,                               // 25: pando.gateway.v1.Listener.ShutdownsEntry
-	(*v1.DeliverRequest)(nil),         // 26: pando.broker.v1.DeliverRequest
-	(*v1.DeliverResponse)(nil),        // 27: pando.broker.v1.DeliverResponse
-	(*v1.SnapshotRoutesRequest)(nil),  // 28: pando.broker.v1.SnapshotRoutesRequest
-	(*v1.SnapshotRoutesResponse)(nil), // 29: pando.broker.v1.SnapshotRoutesResponse
-	(*v1.PageRequest)(nil),            // 30: pando.broker.v1.PageRequest
-	(*v1.SessionRow)(nil),             // 31: pando.broker.v1.SessionRow
-	(*v1.SubscriptionRow)(nil),        // 32: pando.broker.v1.SubscriptionRow
-	(*v1.Identity)(nil),               // 33: pando.broker.v1.Identity
-	(*v1.Message)(nil),                // 34: pando.broker.v1.Message
-	(*v1.Subscription)(nil),           // 35: pando.broker.v1.Subscription
-	(*v1.SubscribeResult)(nil),        // 36: pando.broker.v1.SubscribeResult
+	(ListenerAction)(0),               // 0: pando.gateway.v1.ListenerAction
+	(*DeliverRequest)(nil),            // 1: pando.gateway.v1.DeliverRequest
+	(*DeliverResponse)(nil),           // 2: pando.gateway.v1.DeliverResponse
+	(*SnapshotRoutesRequest)(nil),     // 3: pando.gateway.v1.SnapshotRoutesRequest
+	(*SnapshotRoutesResponse)(nil),    // 4: pando.gateway.v1.SnapshotRoutesResponse
+	(*GetNodeRequest)(nil),            // 5: pando.gateway.v1.GetNodeRequest
+	(*GetNodeResponse)(nil),           // 6: pando.gateway.v1.GetNodeResponse
+	(*Node)(nil),                      // 7: pando.gateway.v1.Node
+	(*Listener)(nil),                  // 8: pando.gateway.v1.Listener
+	(*ListClientsRequest)(nil),        // 9: pando.gateway.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),       // 10: pando.gateway.v1.ListClientsResponse
+	(*Client)(nil),                    // 11: pando.gateway.v1.Client
+	(*ListSubscriptionsRequest)(nil),  // 12: pando.gateway.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil), // 13: pando.gateway.v1.ListSubscriptionsResponse
+	(*KickRequest)(nil),               // 14: pando.gateway.v1.KickRequest
+	(*KickResponse)(nil),              // 15: pando.gateway.v1.KickResponse
+	(*InjectRequest)(nil),             // 16: pando.gateway.v1.InjectRequest
+	(*InjectResponse)(nil),            // 17: pando.gateway.v1.InjectResponse
+	(*SubscribeRequest)(nil),          // 18: pando.gateway.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),         // 19: pando.gateway.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),        // 20: pando.gateway.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),       // 21: pando.gateway.v1.UnsubscribeResponse
+	(*FlushACLRequest)(nil),           // 22: pando.gateway.v1.FlushACLRequest
+	(*FlushACLResponse)(nil),          // 23: pando.gateway.v1.FlushACLResponse
+	(*ControlListenerRequest)(nil),    // 24: pando.gateway.v1.ControlListenerRequest
+	(*ControlListenerResponse)(nil),   // 25: pando.gateway.v1.ControlListenerResponse
+	nil,                               // 26: pando.gateway.v1.Node.StatsEntry
+	nil,                               // 27: pando.gateway.v1.Node.MetricsEntry
+	nil,                               // 28: pando.gateway.v1.Listener.ShutdownsEntry
+	(*v1.DeliverRequest)(nil),         // 29: pando.broker.v1.DeliverRequest
+	(*v1.DeliverResponse)(nil),        // 30: pando.broker.v1.DeliverResponse
+	(*v1.SnapshotRoutesRequest)(nil),  // 31: pando.broker.v1.SnapshotRoutesRequest
+	(*v1.SnapshotRoutesResponse)(nil), // 32: pando.broker.v1.SnapshotRoutesResponse
+	(*v1.PageRequest)(nil),            // 33: pando.broker.v1.PageRequest
+	(*v1.SessionRow)(nil),             // 34: pando.broker.v1.SessionRow
+	(*v1.SubscriptionRow)(nil),        // 35: pando.broker.v1.SubscriptionRow
+	(*v1.Identity)(nil),               // 36: pando.broker.v1.Identity
+	(*v1.Message)(nil),                // 37: pando.broker.v1.Message
+	(*v1.Subscription)(nil),           // 38: pando.broker.v1.Subscription
+	(*v1.SubscribeResult)(nil),        // 39: pando.broker.v1.SubscribeResult
 }
 var file_pando_gateway_v1_gateway_proto_depIdxs = []int32{
-	26, // 0: pando.gateway.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
-	27, // 1: pando.gateway.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
-	28, // 2: pando.gateway.v1.SnapshotRoutesRequest.query:type_name -> pando.broker.v1.SnapshotRoutesRequest
-	29, // 3: pando.gateway.v1.SnapshotRoutesResponse.part:type_name -> pando.broker.v1.SnapshotRoutesResponse
-	6,  // 4: pando.gateway.v1.GetNodeResponse.node:type_name -> pando.gateway.v1.Node
-	7,  // 5: pando.gateway.v1.Node.listeners:type_name -> pando.gateway.v1.Listener
-	23, // 6: pando.gateway.v1.Node.stats:type_name -> pando.gateway.v1.Node.StatsEntry
-	24, // 7: pando.gateway.v1.Node.metrics:type_name -> pando.gateway.v1.Node.MetricsEntry
-	25, // 8: pando.gateway.v1.Listener.shutdowns:type_name -> pando.gateway.v1.Listener.ShutdownsEntry
-	30, // 9: pando.gateway.v1.ListClientsRequest.page:type_name -> pando.broker.v1.PageRequest
-	10, // 10: pando.gateway.v1.ListClientsResponse.clients:type_name -> pando.gateway.v1.Client
-	31, // 11: pando.gateway.v1.Client.session:type_name -> pando.broker.v1.SessionRow
-	30, // 12: pando.gateway.v1.ListSubscriptionsRequest.page:type_name -> pando.broker.v1.PageRequest
-	32, // 13: pando.gateway.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.broker.v1.SubscriptionRow
-	33, // 14: pando.gateway.v1.InjectRequest.as:type_name -> pando.broker.v1.Identity
-	34, // 15: pando.gateway.v1.InjectRequest.msg:type_name -> pando.broker.v1.Message
-	35, // 16: pando.gateway.v1.SubscribeRequest.subscriptions:type_name -> pando.broker.v1.Subscription
-	36, // 17: pando.gateway.v1.SubscribeResponse.results:type_name -> pando.broker.v1.SubscribeResult
-	36, // 18: pando.gateway.v1.UnsubscribeResponse.results:type_name -> pando.broker.v1.SubscribeResult
-	0,  // 19: pando.gateway.v1.GatewayService.Deliver:input_type -> pando.gateway.v1.DeliverRequest
-	2,  // 20: pando.gateway.v1.GatewayService.SnapshotRoutes:input_type -> pando.gateway.v1.SnapshotRoutesRequest
-	4,  // 21: pando.gateway.v1.GatewayService.GetNode:input_type -> pando.gateway.v1.GetNodeRequest
-	8,  // 22: pando.gateway.v1.GatewayService.ListClients:input_type -> pando.gateway.v1.ListClientsRequest
-	11, // 23: pando.gateway.v1.GatewayService.ListSubscriptions:input_type -> pando.gateway.v1.ListSubscriptionsRequest
-	13, // 24: pando.gateway.v1.GatewayService.Kick:input_type -> pando.gateway.v1.KickRequest
-	15, // 25: pando.gateway.v1.GatewayService.Inject:input_type -> pando.gateway.v1.InjectRequest
-	17, // 26: pando.gateway.v1.GatewayService.Subscribe:input_type -> pando.gateway.v1.SubscribeRequest
-	19, // 27: pando.gateway.v1.GatewayService.Unsubscribe:input_type -> pando.gateway.v1.UnsubscribeRequest
-	21, // 28: pando.gateway.v1.GatewayService.FlushACL:input_type -> pando.gateway.v1.FlushACLRequest
-	1,  // 29: pando.gateway.v1.GatewayService.Deliver:output_type -> pando.gateway.v1.DeliverResponse
-	3,  // 30: pando.gateway.v1.GatewayService.SnapshotRoutes:output_type -> pando.gateway.v1.SnapshotRoutesResponse
-	5,  // 31: pando.gateway.v1.GatewayService.GetNode:output_type -> pando.gateway.v1.GetNodeResponse
-	9,  // 32: pando.gateway.v1.GatewayService.ListClients:output_type -> pando.gateway.v1.ListClientsResponse
-	12, // 33: pando.gateway.v1.GatewayService.ListSubscriptions:output_type -> pando.gateway.v1.ListSubscriptionsResponse
-	14, // 34: pando.gateway.v1.GatewayService.Kick:output_type -> pando.gateway.v1.KickResponse
-	16, // 35: pando.gateway.v1.GatewayService.Inject:output_type -> pando.gateway.v1.InjectResponse
-	18, // 36: pando.gateway.v1.GatewayService.Subscribe:output_type -> pando.gateway.v1.SubscribeResponse
-	20, // 37: pando.gateway.v1.GatewayService.Unsubscribe:output_type -> pando.gateway.v1.UnsubscribeResponse
-	22, // 38: pando.gateway.v1.GatewayService.FlushACL:output_type -> pando.gateway.v1.FlushACLResponse
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	29, // 0: pando.gateway.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
+	30, // 1: pando.gateway.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
+	31, // 2: pando.gateway.v1.SnapshotRoutesRequest.query:type_name -> pando.broker.v1.SnapshotRoutesRequest
+	32, // 3: pando.gateway.v1.SnapshotRoutesResponse.part:type_name -> pando.broker.v1.SnapshotRoutesResponse
+	7,  // 4: pando.gateway.v1.GetNodeResponse.node:type_name -> pando.gateway.v1.Node
+	8,  // 5: pando.gateway.v1.Node.listeners:type_name -> pando.gateway.v1.Listener
+	26, // 6: pando.gateway.v1.Node.stats:type_name -> pando.gateway.v1.Node.StatsEntry
+	27, // 7: pando.gateway.v1.Node.metrics:type_name -> pando.gateway.v1.Node.MetricsEntry
+	28, // 8: pando.gateway.v1.Listener.shutdowns:type_name -> pando.gateway.v1.Listener.ShutdownsEntry
+	33, // 9: pando.gateway.v1.ListClientsRequest.page:type_name -> pando.broker.v1.PageRequest
+	11, // 10: pando.gateway.v1.ListClientsResponse.clients:type_name -> pando.gateway.v1.Client
+	34, // 11: pando.gateway.v1.Client.session:type_name -> pando.broker.v1.SessionRow
+	33, // 12: pando.gateway.v1.ListSubscriptionsRequest.page:type_name -> pando.broker.v1.PageRequest
+	35, // 13: pando.gateway.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.broker.v1.SubscriptionRow
+	36, // 14: pando.gateway.v1.InjectRequest.as:type_name -> pando.broker.v1.Identity
+	37, // 15: pando.gateway.v1.InjectRequest.msg:type_name -> pando.broker.v1.Message
+	38, // 16: pando.gateway.v1.SubscribeRequest.subscriptions:type_name -> pando.broker.v1.Subscription
+	39, // 17: pando.gateway.v1.SubscribeResponse.results:type_name -> pando.broker.v1.SubscribeResult
+	39, // 18: pando.gateway.v1.UnsubscribeResponse.results:type_name -> pando.broker.v1.SubscribeResult
+	0,  // 19: pando.gateway.v1.ControlListenerRequest.action:type_name -> pando.gateway.v1.ListenerAction
+	1,  // 20: pando.gateway.v1.GatewayService.Deliver:input_type -> pando.gateway.v1.DeliverRequest
+	3,  // 21: pando.gateway.v1.GatewayService.SnapshotRoutes:input_type -> pando.gateway.v1.SnapshotRoutesRequest
+	5,  // 22: pando.gateway.v1.GatewayService.GetNode:input_type -> pando.gateway.v1.GetNodeRequest
+	9,  // 23: pando.gateway.v1.GatewayService.ListClients:input_type -> pando.gateway.v1.ListClientsRequest
+	12, // 24: pando.gateway.v1.GatewayService.ListSubscriptions:input_type -> pando.gateway.v1.ListSubscriptionsRequest
+	14, // 25: pando.gateway.v1.GatewayService.Kick:input_type -> pando.gateway.v1.KickRequest
+	16, // 26: pando.gateway.v1.GatewayService.Inject:input_type -> pando.gateway.v1.InjectRequest
+	18, // 27: pando.gateway.v1.GatewayService.Subscribe:input_type -> pando.gateway.v1.SubscribeRequest
+	20, // 28: pando.gateway.v1.GatewayService.Unsubscribe:input_type -> pando.gateway.v1.UnsubscribeRequest
+	22, // 29: pando.gateway.v1.GatewayService.FlushACL:input_type -> pando.gateway.v1.FlushACLRequest
+	24, // 30: pando.gateway.v1.GatewayService.ControlListener:input_type -> pando.gateway.v1.ControlListenerRequest
+	2,  // 31: pando.gateway.v1.GatewayService.Deliver:output_type -> pando.gateway.v1.DeliverResponse
+	4,  // 32: pando.gateway.v1.GatewayService.SnapshotRoutes:output_type -> pando.gateway.v1.SnapshotRoutesResponse
+	6,  // 33: pando.gateway.v1.GatewayService.GetNode:output_type -> pando.gateway.v1.GetNodeResponse
+	10, // 34: pando.gateway.v1.GatewayService.ListClients:output_type -> pando.gateway.v1.ListClientsResponse
+	13, // 35: pando.gateway.v1.GatewayService.ListSubscriptions:output_type -> pando.gateway.v1.ListSubscriptionsResponse
+	15, // 36: pando.gateway.v1.GatewayService.Kick:output_type -> pando.gateway.v1.KickResponse
+	17, // 37: pando.gateway.v1.GatewayService.Inject:output_type -> pando.gateway.v1.InjectResponse
+	19, // 38: pando.gateway.v1.GatewayService.Subscribe:output_type -> pando.gateway.v1.SubscribeResponse
+	21, // 39: pando.gateway.v1.GatewayService.Unsubscribe:output_type -> pando.gateway.v1.UnsubscribeResponse
+	23, // 40: pando.gateway.v1.GatewayService.FlushACL:output_type -> pando.gateway.v1.FlushACLResponse
+	25, // 41: pando.gateway.v1.GatewayService.ControlListener:output_type -> pando.gateway.v1.ControlListenerResponse
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_pando_gateway_v1_gateway_proto_init() }
@@ -1687,13 +1851,14 @@ func file_pando_gateway_v1_gateway_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pando_gateway_v1_gateway_proto_rawDesc), len(file_pando_gateway_v1_gateway_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   26,
+			NumEnums:      1,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_pando_gateway_v1_gateway_proto_goTypes,
 		DependencyIndexes: file_pando_gateway_v1_gateway_proto_depIdxs,
+		EnumInfos:         file_pando_gateway_v1_gateway_proto_enumTypes,
 		MessageInfos:      file_pando_gateway_v1_gateway_proto_msgTypes,
 	}.Build()
 	File_pando_gateway_v1_gateway_proto = out.File

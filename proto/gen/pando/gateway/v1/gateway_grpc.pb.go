@@ -31,6 +31,7 @@ const (
 	GatewayService_Subscribe_FullMethodName         = "/pando.gateway.v1.GatewayService/Subscribe"
 	GatewayService_Unsubscribe_FullMethodName       = "/pando.gateway.v1.GatewayService/Unsubscribe"
 	GatewayService_FlushACL_FullMethodName          = "/pando.gateway.v1.GatewayService/FlushACL"
+	GatewayService_ControlListener_FullMethodName   = "/pando.gateway.v1.GatewayService/ControlListener"
 )
 
 // GatewayServiceClient is the client API for GatewayService service.
@@ -59,6 +60,8 @@ type GatewayServiceClient interface {
 	Unsubscribe(ctx context.Context, in *UnsubscribeRequest, opts ...grpc.CallOption) (*UnsubscribeResponse, error)
 	// FlushACL drops cached access decisions.
 	FlushACL(ctx context.Context, in *FlushACLRequest, opts ...grpc.CallOption) (*FlushACLResponse, error)
+	// ControlListener stops, starts, restarts or reloads a listener.
+	ControlListener(ctx context.Context, in *ControlListenerRequest, opts ...grpc.CallOption) (*ControlListenerResponse, error)
 }
 
 type gatewayServiceClient struct {
@@ -181,6 +184,16 @@ func (c *gatewayServiceClient) FlushACL(ctx context.Context, in *FlushACLRequest
 	return out, nil
 }
 
+func (c *gatewayServiceClient) ControlListener(ctx context.Context, in *ControlListenerRequest, opts ...grpc.CallOption) (*ControlListenerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ControlListenerResponse)
+	err := c.cc.Invoke(ctx, GatewayService_ControlListener_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GatewayServiceServer is the server API for GatewayService service.
 // All implementations must embed UnimplementedGatewayServiceServer
 // for forward compatibility.
@@ -207,6 +220,8 @@ type GatewayServiceServer interface {
 	Unsubscribe(context.Context, *UnsubscribeRequest) (*UnsubscribeResponse, error)
 	// FlushACL drops cached access decisions.
 	FlushACL(context.Context, *FlushACLRequest) (*FlushACLResponse, error)
+	// ControlListener stops, starts, restarts or reloads a listener.
+	ControlListener(context.Context, *ControlListenerRequest) (*ControlListenerResponse, error)
 	mustEmbedUnimplementedGatewayServiceServer()
 }
 
@@ -246,6 +261,9 @@ func (UnimplementedGatewayServiceServer) Unsubscribe(context.Context, *Unsubscri
 }
 func (UnimplementedGatewayServiceServer) FlushACL(context.Context, *FlushACLRequest) (*FlushACLResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FlushACL not implemented")
+}
+func (UnimplementedGatewayServiceServer) ControlListener(context.Context, *ControlListenerRequest) (*ControlListenerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ControlListener not implemented")
 }
 func (UnimplementedGatewayServiceServer) mustEmbedUnimplementedGatewayServiceServer() {}
 func (UnimplementedGatewayServiceServer) testEmbeddedByValue()                        {}
@@ -430,6 +448,24 @@ func _GatewayService_FlushACL_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GatewayService_ControlListener_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ControlListenerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).ControlListener(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_ControlListener_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).ControlListener(ctx, req.(*ControlListenerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // GatewayService_ServiceDesc is the grpc.ServiceDesc for GatewayService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -468,6 +504,10 @@ var GatewayService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "FlushACL",
 			Handler:    _GatewayService_FlushACL_Handler,
+		},
+		{
+			MethodName: "ControlListener",
+			Handler:    _GatewayService_ControlListener_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -37,6 +37,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ListenerAction is what is asked of a listener.
+type ListenerAction int32
+
+const (
+	ListenerAction_LISTENER_ACTION_UNSPECIFIED ListenerAction = 0
+	ListenerAction_LISTENER_ACTION_STOP        ListenerAction = 1 // connections stay
+	ListenerAction_LISTENER_ACTION_START       ListenerAction = 2
+	ListenerAction_LISTENER_ACTION_RESTART     ListenerAction = 3
+	ListenerAction_LISTENER_ACTION_RELOAD      ListenerAction = 4 // certificates, authorities, revocation lists
+)
+
+// Enum value maps for ListenerAction.
+var (
+	ListenerAction_name = map[int32]string{
+		0: "LISTENER_ACTION_UNSPECIFIED",
+		1: "LISTENER_ACTION_STOP",
+		2: "LISTENER_ACTION_START",
+		3: "LISTENER_ACTION_RESTART",
+		4: "LISTENER_ACTION_RELOAD",
+	}
+	ListenerAction_value = map[string]int32{
+		"LISTENER_ACTION_UNSPECIFIED": 0,
+		"LISTENER_ACTION_STOP":        1,
+		"LISTENER_ACTION_START":       2,
+		"LISTENER_ACTION_RESTART":     3,
+		"LISTENER_ACTION_RELOAD":      4,
+	}
+)
+
+func (x ListenerAction) Enum() *ListenerAction {
+	p := new(ListenerAction)
+	*p = x
+	return p
+}
+
+func (x ListenerAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ListenerAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_pando_mgmt_v1_mgmt_proto_enumTypes[0].Descriptor()
+}
+
+func (ListenerAction) Type() protoreflect.EnumType {
+	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[0]
+}
+
+func (x ListenerAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ListenerAction.Descriptor instead.
+func (ListenerAction) EnumDescriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{0}
+}
+
 // SessionKind tells the kinds of sessions apart.
 type SessionKind int32
 
@@ -71,11 +127,11 @@ func (x SessionKind) String() string {
 }
 
 func (SessionKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_pando_mgmt_v1_mgmt_proto_enumTypes[0].Descriptor()
+	return file_pando_mgmt_v1_mgmt_proto_enumTypes[1].Descriptor()
 }
 
 func (SessionKind) Type() protoreflect.EnumType {
-	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[0]
+	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[1]
 }
 
 func (x SessionKind) Number() protoreflect.EnumNumber {
@@ -84,7 +140,7 @@ func (x SessionKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionKind.Descriptor instead.
 func (SessionKind) EnumDescriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{0}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{1}
 }
 
 // UserKind tells user names and client ids apart.
@@ -121,11 +177,11 @@ func (x UserKind) String() string {
 }
 
 func (UserKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_pando_mgmt_v1_mgmt_proto_enumTypes[1].Descriptor()
+	return file_pando_mgmt_v1_mgmt_proto_enumTypes[2].Descriptor()
 }
 
 func (UserKind) Type() protoreflect.EnumType {
-	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[1]
+	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[2]
 }
 
 func (x UserKind) Number() protoreflect.EnumNumber {
@@ -134,7 +190,7 @@ func (x UserKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use UserKind.Descriptor instead.
 func (UserKind) EnumDescriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{1}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{2}
 }
 
 // Access is what a rule is about.
@@ -174,11 +230,11 @@ func (x Access) String() string {
 }
 
 func (Access) Descriptor() protoreflect.EnumDescriptor {
-	return file_pando_mgmt_v1_mgmt_proto_enumTypes[2].Descriptor()
+	return file_pando_mgmt_v1_mgmt_proto_enumTypes[3].Descriptor()
 }
 
 func (Access) Type() protoreflect.EnumType {
-	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[2]
+	return &file_pando_mgmt_v1_mgmt_proto_enumTypes[3]
 }
 
 func (x Access) Number() protoreflect.EnumNumber {
@@ -187,7 +243,7 @@ func (x Access) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Access.Descriptor instead.
 func (Access) EnumDescriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{2}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{3}
 }
 
 // Missing names a service whose part of the answer is not there.
@@ -655,6 +711,7 @@ type Listener struct {
 	CurrentClients uint32                 `protobuf:"varint,6,opt,name=current_clients,json=currentClients,proto3" json:"current_clients,omitempty"`
 	Running        bool                   `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`
 	Shutdowns      map[string]uint64      `protobuf:"bytes,8,rep,name=shutdowns,proto3" json:"shutdowns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // reason -> count
+	Node           string                 `protobuf:"bytes,9,opt,name=node,proto3" json:"node,omitempty"`                                                                                      // the node's name
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -745,6 +802,127 @@ func (x *Listener) GetShutdowns() map[string]uint64 {
 	return nil
 }
 
+func (x *Listener) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// ControlListenerRequest names a listener, empty for all with RELOAD.
+type ControlListenerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Action        ListenerAction         `protobuf:"varint,2,opt,name=action,proto3,enum=pando.mgmt.v1.ListenerAction" json:"action,omitempty"`
+	Node          string                 `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"` // exact, empty: all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlListenerRequest) Reset() {
+	*x = ControlListenerRequest{}
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlListenerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlListenerRequest) ProtoMessage() {}
+
+func (x *ControlListenerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlListenerRequest.ProtoReflect.Descriptor instead.
+func (*ControlListenerRequest) Descriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ControlListenerRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ControlListenerRequest) GetAction() ListenerAction {
+	if x != nil {
+		return x.Action
+	}
+	return ListenerAction_LISTENER_ACTION_UNSPECIFIED
+}
+
+func (x *ControlListenerRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// ControlListenerResponse names the nodes where it was done, ordered.
+type ControlListenerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []string               `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Missing       []*Missing             `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlListenerResponse) Reset() {
+	*x = ControlListenerResponse{}
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlListenerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlListenerResponse) ProtoMessage() {}
+
+func (x *ControlListenerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlListenerResponse.ProtoReflect.Descriptor instead.
+func (*ControlListenerResponse) Descriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ControlListenerResponse) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ControlListenerResponse) GetMissing() []*Missing {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 // ListServicesRequest asks for all services.
 type ListServicesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -754,7 +932,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[7]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +944,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[7]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +957,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{7}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{9}
 }
 
 // ListServicesResponse has all services, ordered by role and id.
@@ -792,7 +970,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[8]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +982,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[8]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +995,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{8}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -843,7 +1021,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[9]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1033,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[9]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1046,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{9}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Service) GetRole() string {
@@ -934,7 +1112,7 @@ type ClientFilter struct {
 
 func (x *ClientFilter) Reset() {
 	*x = ClientFilter{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[10]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1124,7 @@ func (x *ClientFilter) String() string {
 func (*ClientFilter) ProtoMessage() {}
 
 func (x *ClientFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[10]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1137,7 @@ func (x *ClientFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientFilter.ProtoReflect.Descriptor instead.
 func (*ClientFilter) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{10}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ClientFilter) GetTenant() string {
@@ -1009,7 +1187,7 @@ type ListClientsRequest struct {
 
 func (x *ListClientsRequest) Reset() {
 	*x = ListClientsRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[11]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1199,7 @@ func (x *ListClientsRequest) String() string {
 func (*ListClientsRequest) ProtoMessage() {}
 
 func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[11]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1212,7 @@ func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsRequest.ProtoReflect.Descriptor instead.
 func (*ListClientsRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{11}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListClientsRequest) GetFilter() *ClientFilter {
@@ -1070,7 +1248,7 @@ type ListClientsResponse struct {
 
 func (x *ListClientsResponse) Reset() {
 	*x = ListClientsResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[12]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1260,7 @@ func (x *ListClientsResponse) String() string {
 func (*ListClientsResponse) ProtoMessage() {}
 
 func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[12]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1273,7 @@ func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsResponse.ProtoReflect.Descriptor instead.
 func (*ListClientsResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{12}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListClientsResponse) GetClients() []*Client {
@@ -1146,7 +1324,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[13]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1336,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[13]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1349,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{13}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Client) GetClientId() string {
@@ -1311,7 +1489,7 @@ type GetClientRequest struct {
 
 func (x *GetClientRequest) Reset() {
 	*x = GetClientRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[14]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1501,7 @@ func (x *GetClientRequest) String() string {
 func (*GetClientRequest) ProtoMessage() {}
 
 func (x *GetClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[14]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1514,7 @@ func (x *GetClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClientRequest.ProtoReflect.Descriptor instead.
 func (*GetClientRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{14}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetClientRequest) GetTenant() string {
@@ -1363,7 +1541,7 @@ type GetClientResponse struct {
 
 func (x *GetClientResponse) Reset() {
 	*x = GetClientResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[15]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1553,7 @@ func (x *GetClientResponse) String() string {
 func (*GetClientResponse) ProtoMessage() {}
 
 func (x *GetClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[15]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1566,7 @@ func (x *GetClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClientResponse.ProtoReflect.Descriptor instead.
 func (*GetClientResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{15}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetClientResponse) GetClient() *Client {
@@ -1410,7 +1588,7 @@ type KickClientRequest struct {
 
 func (x *KickClientRequest) Reset() {
 	*x = KickClientRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[16]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1600,7 @@ func (x *KickClientRequest) String() string {
 func (*KickClientRequest) ProtoMessage() {}
 
 func (x *KickClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[16]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1613,7 @@ func (x *KickClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickClientRequest.ProtoReflect.Descriptor instead.
 func (*KickClientRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{16}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *KickClientRequest) GetTenant() string {
@@ -1468,7 +1646,7 @@ type KickClientResponse struct {
 
 func (x *KickClientResponse) Reset() {
 	*x = KickClientResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[17]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1658,7 @@ func (x *KickClientResponse) String() string {
 func (*KickClientResponse) ProtoMessage() {}
 
 func (x *KickClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[17]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1671,7 @@ func (x *KickClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickClientResponse.ProtoReflect.Descriptor instead.
 func (*KickClientResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{17}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{19}
 }
 
 // FlushACLCacheRequest names a connected client, or none for all.
@@ -1507,7 +1685,7 @@ type FlushACLCacheRequest struct {
 
 func (x *FlushACLCacheRequest) Reset() {
 	*x = FlushACLCacheRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[18]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1697,7 @@ func (x *FlushACLCacheRequest) String() string {
 func (*FlushACLCacheRequest) ProtoMessage() {}
 
 func (x *FlushACLCacheRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[18]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1710,7 @@ func (x *FlushACLCacheRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushACLCacheRequest.ProtoReflect.Descriptor instead.
 func (*FlushACLCacheRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{18}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FlushACLCacheRequest) GetTenant() string {
@@ -1559,7 +1737,7 @@ type FlushACLCacheResponse struct {
 
 func (x *FlushACLCacheResponse) Reset() {
 	*x = FlushACLCacheResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[19]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1749,7 @@ func (x *FlushACLCacheResponse) String() string {
 func (*FlushACLCacheResponse) ProtoMessage() {}
 
 func (x *FlushACLCacheResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[19]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1762,7 @@ func (x *FlushACLCacheResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushACLCacheResponse.ProtoReflect.Descriptor instead.
 func (*FlushACLCacheResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{19}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FlushACLCacheResponse) GetMissing() []*Missing {
@@ -1607,7 +1785,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[20]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1797,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[20]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1810,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{20}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListSessionsRequest) GetFilter() *ClientFilter {
@@ -1675,7 +1853,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[21]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1865,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[21]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1878,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{21}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1749,7 +1927,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[22]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1939,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[22]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1952,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{22}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Session) GetClientId() string {
@@ -1900,7 +2078,7 @@ type GetSessionRequest struct {
 
 func (x *GetSessionRequest) Reset() {
 	*x = GetSessionRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[23]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +2090,7 @@ func (x *GetSessionRequest) String() string {
 func (*GetSessionRequest) ProtoMessage() {}
 
 func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[23]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +2103,7 @@ func (x *GetSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionRequest.ProtoReflect.Descriptor instead.
 func (*GetSessionRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{23}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetSessionRequest) GetTenant() string {
@@ -1952,7 +2130,7 @@ type GetSessionResponse struct {
 
 func (x *GetSessionResponse) Reset() {
 	*x = GetSessionResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[24]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2142,7 @@ func (x *GetSessionResponse) String() string {
 func (*GetSessionResponse) ProtoMessage() {}
 
 func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[24]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2155,7 @@ func (x *GetSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSessionResponse.ProtoReflect.Descriptor instead.
 func (*GetSessionResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{24}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetSessionResponse) GetSession() *Session {
@@ -1998,7 +2176,7 @@ type DropSessionRequest struct {
 
 func (x *DropSessionRequest) Reset() {
 	*x = DropSessionRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[25]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2188,7 @@ func (x *DropSessionRequest) String() string {
 func (*DropSessionRequest) ProtoMessage() {}
 
 func (x *DropSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[25]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2201,7 @@ func (x *DropSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropSessionRequest.ProtoReflect.Descriptor instead.
 func (*DropSessionRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{25}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DropSessionRequest) GetTenant() string {
@@ -2049,7 +2227,7 @@ type DropSessionResponse struct {
 
 func (x *DropSessionResponse) Reset() {
 	*x = DropSessionResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[26]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2239,7 @@ func (x *DropSessionResponse) String() string {
 func (*DropSessionResponse) ProtoMessage() {}
 
 func (x *DropSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[26]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2252,7 @@ func (x *DropSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropSessionResponse.ProtoReflect.Descriptor instead.
 func (*DropSessionResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{26}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{28}
 }
 
 // ListSubscriptionsRequest pages through subscriptions.
@@ -2089,7 +2267,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[27]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2279,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[27]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2292,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{27}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListSubscriptionsRequest) GetFilter() *ClientFilter {
@@ -2150,7 +2328,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[28]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2340,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[28]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2353,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{28}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -2216,7 +2394,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[29]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2406,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[29]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2419,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{29}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Subscription) GetClientId() string {
@@ -2313,7 +2491,7 @@ type AddSubscriptionRequest struct {
 
 func (x *AddSubscriptionRequest) Reset() {
 	*x = AddSubscriptionRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[30]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2503,7 @@ func (x *AddSubscriptionRequest) String() string {
 func (*AddSubscriptionRequest) ProtoMessage() {}
 
 func (x *AddSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[30]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2516,7 @@ func (x *AddSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*AddSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{30}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AddSubscriptionRequest) GetTenant() string {
@@ -2378,7 +2556,7 @@ type AddSubscriptionResponse struct {
 
 func (x *AddSubscriptionResponse) Reset() {
 	*x = AddSubscriptionResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[31]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2568,7 @@ func (x *AddSubscriptionResponse) String() string {
 func (*AddSubscriptionResponse) ProtoMessage() {}
 
 func (x *AddSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[31]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2581,7 @@ func (x *AddSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*AddSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{31}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{33}
 }
 
 // DeleteSubscriptionRequest names a subscription of a connected client.
@@ -2418,7 +2596,7 @@ type DeleteSubscriptionRequest struct {
 
 func (x *DeleteSubscriptionRequest) Reset() {
 	*x = DeleteSubscriptionRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[32]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2608,7 @@ func (x *DeleteSubscriptionRequest) String() string {
 func (*DeleteSubscriptionRequest) ProtoMessage() {}
 
 func (x *DeleteSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[32]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2621,7 @@ func (x *DeleteSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{32}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeleteSubscriptionRequest) GetTenant() string {
@@ -2476,7 +2654,7 @@ type DeleteSubscriptionResponse struct {
 
 func (x *DeleteSubscriptionResponse) Reset() {
 	*x = DeleteSubscriptionResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[33]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2666,7 @@ func (x *DeleteSubscriptionResponse) String() string {
 func (*DeleteSubscriptionResponse) ProtoMessage() {}
 
 func (x *DeleteSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[33]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2679,7 @@ func (x *DeleteSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{33}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{35}
 }
 
 // ListRoutesRequest pages through routes.
@@ -2517,7 +2695,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[34]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2707,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[34]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2720,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{34}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListRoutesRequest) GetTenant() string {
@@ -2585,7 +2763,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[35]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2775,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[35]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2788,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{35}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -2646,7 +2824,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[36]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2836,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[36]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2849,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{36}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Route) GetFilter() string {
@@ -2712,7 +2890,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[37]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2902,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[37]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2915,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{37}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PublishRequest) GetTenant() string {
@@ -2806,7 +2984,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[38]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2818,7 +2996,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[38]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2831,7 +3009,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{38}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PublishResponse) GetMatched() bool {
@@ -2854,7 +3032,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[39]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +3044,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[39]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +3057,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{39}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *User) GetTenant() string {
@@ -2923,7 +3101,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[40]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2935,7 +3113,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[40]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2948,7 +3126,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{40}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListUsersRequest) GetKind() UserKind {
@@ -2990,7 +3168,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[41]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3002,7 +3180,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[41]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3015,7 +3193,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{41}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -3038,7 +3216,7 @@ type PutUserRequest struct {
 	Kind          UserKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=pando.mgmt.v1.UserKind" json:"kind,omitempty"`
 	User          *User                  `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	Password      []byte                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
-	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"` // imported, with salt and method as in auth.*.password_hash
+	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"` // imported, with salt and method as in auth.*.password_hash; method emq: 40 hexadecimal digits, a row of the seed's tables
 	Salt          string                 `protobuf:"bytes,5,opt,name=salt,proto3" json:"salt,omitempty"`
 	Method        string                 `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
 	Create        bool                   `protobuf:"varint,7,opt,name=create,proto3" json:"create,omitempty"`                                 // ALREADY_EXISTS if there is one of that name
@@ -3049,7 +3227,7 @@ type PutUserRequest struct {
 
 func (x *PutUserRequest) Reset() {
 	*x = PutUserRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[42]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3239,7 @@ func (x *PutUserRequest) String() string {
 func (*PutUserRequest) ProtoMessage() {}
 
 func (x *PutUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[42]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3252,7 @@ func (x *PutUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutUserRequest.ProtoReflect.Descriptor instead.
 func (*PutUserRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{42}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PutUserRequest) GetKind() UserKind {
@@ -3142,7 +3320,7 @@ type PutUserResponse struct {
 
 func (x *PutUserResponse) Reset() {
 	*x = PutUserResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[43]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3154,7 +3332,7 @@ func (x *PutUserResponse) String() string {
 func (*PutUserResponse) ProtoMessage() {}
 
 func (x *PutUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[43]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3167,7 +3345,7 @@ func (x *PutUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutUserResponse.ProtoReflect.Descriptor instead.
 func (*PutUserResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{43}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{45}
 }
 
 // DeleteUserRequest names a user.
@@ -3182,7 +3360,7 @@ type DeleteUserRequest struct {
 
 func (x *DeleteUserRequest) Reset() {
 	*x = DeleteUserRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[44]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3372,7 @@ func (x *DeleteUserRequest) String() string {
 func (*DeleteUserRequest) ProtoMessage() {}
 
 func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[44]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3385,7 @@ func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
 func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{44}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DeleteUserRequest) GetKind() UserKind {
@@ -3240,7 +3418,7 @@ type DeleteUserResponse struct {
 
 func (x *DeleteUserResponse) Reset() {
 	*x = DeleteUserResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[45]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3430,7 @@ func (x *DeleteUserResponse) String() string {
 func (*DeleteUserResponse) ProtoMessage() {}
 
 func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[45]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3443,7 @@ func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
 func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{45}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{47}
 }
 
 // Rule is one ACL rule of the built-in list. Empty conditions match everybody; several are joined by AND.
@@ -3285,7 +3463,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[46]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3475,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[46]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3488,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{46}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Rule) GetId() string {
@@ -3378,7 +3556,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[47]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3390,7 +3568,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[47]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3403,7 +3581,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{47}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{49}
 }
 
 // ListRulesResponse has all rules in order.
@@ -3416,7 +3594,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[48]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3606,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[48]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3619,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{48}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -3461,7 +3639,7 @@ type PutRuleRequest struct {
 
 func (x *PutRuleRequest) Reset() {
 	*x = PutRuleRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[49]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3473,7 +3651,7 @@ func (x *PutRuleRequest) String() string {
 func (*PutRuleRequest) ProtoMessage() {}
 
 func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[49]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3486,7 +3664,7 @@ func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleRequest.ProtoReflect.Descriptor instead.
 func (*PutRuleRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{49}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PutRuleRequest) GetRule() *Rule {
@@ -3506,7 +3684,7 @@ type PutRuleResponse struct {
 
 func (x *PutRuleResponse) Reset() {
 	*x = PutRuleResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[50]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3518,7 +3696,7 @@ func (x *PutRuleResponse) String() string {
 func (*PutRuleResponse) ProtoMessage() {}
 
 func (x *PutRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[50]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3531,7 +3709,7 @@ func (x *PutRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleResponse.ProtoReflect.Descriptor instead.
 func (*PutRuleResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{50}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PutRuleResponse) GetRule() *Rule {
@@ -3551,7 +3729,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[51]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3563,7 +3741,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[51]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3576,7 +3754,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{51}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -3595,7 +3773,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[52]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +3785,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[52]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +3798,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{52}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{54}
 }
 
 // ReloadACLRequest reads the ACL file again.
@@ -3632,7 +3810,7 @@ type ReloadACLRequest struct {
 
 func (x *ReloadACLRequest) Reset() {
 	*x = ReloadACLRequest{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[53]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3644,7 +3822,7 @@ func (x *ReloadACLRequest) String() string {
 func (*ReloadACLRequest) ProtoMessage() {}
 
 func (x *ReloadACLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[53]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3657,7 +3835,7 @@ func (x *ReloadACLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadACLRequest.ProtoReflect.Descriptor instead.
 func (*ReloadACLRequest) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{53}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{55}
 }
 
 // ReloadACLResponse is empty: the new rules are in force.
@@ -3669,7 +3847,7 @@ type ReloadACLResponse struct {
 
 func (x *ReloadACLResponse) Reset() {
 	*x = ReloadACLResponse{}
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[54]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +3859,7 @@ func (x *ReloadACLResponse) String() string {
 func (*ReloadACLResponse) ProtoMessage() {}
 
 func (x *ReloadACLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[54]
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +3872,7 @@ func (x *ReloadACLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadACLResponse.ProtoReflect.Descriptor instead.
 func (*ReloadACLResponse) Descriptor() ([]byte, []int) {
-	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{54}
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{56}
 }
 
 var File_pando_mgmt_v1_mgmt_proto protoreflect.FileDescriptor
@@ -3754,7 +3932,7 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xd4\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xe8\x02\n" +
 	"\bListener\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bprotocol\x18\x02 \x01(\tR\bprotocol\x12\x12\n" +
@@ -3764,10 +3942,18 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"maxClients\x12'\n" +
 	"\x0fcurrent_clients\x18\x06 \x01(\rR\x0ecurrentClients\x12\x18\n" +
 	"\arunning\x18\a \x01(\bR\arunning\x12D\n" +
-	"\tshutdowns\x18\b \x03(\v2&.pando.mgmt.v1.Listener.ShutdownsEntryR\tshutdowns\x1a<\n" +
+	"\tshutdowns\x18\b \x03(\v2&.pando.mgmt.v1.Listener.ShutdownsEntryR\tshutdowns\x12\x12\n" +
+	"\x04node\x18\t \x01(\tR\x04node\x1a<\n" +
 	"\x0eShutdownsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x15\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"w\n" +
+	"\x16ControlListenerRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x1d.pando.mgmt.v1.ListenerActionR\x06action\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"a\n" +
+	"\x17ControlListenerResponse\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x120\n" +
+	"\amissing\x18\x02 \x03(\v2\x16.pando.mgmt.v1.MissingR\amissing\"\x15\n" +
 	"\x13ListServicesRequest\"J\n" +
 	"\x14ListServicesResponse\x122\n" +
 	"\bservices\x18\x01 \x03(\v2\x16.pando.mgmt.v1.ServiceR\bservices\"\x94\x02\n" +
@@ -3984,7 +4170,13 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
 	"\x12DeleteRuleResponse\"\x12\n" +
 	"\x10ReloadACLRequest\"\x13\n" +
-	"\x11ReloadACLResponse*`\n" +
+	"\x11ReloadACLResponse*\x9f\x01\n" +
+	"\x0eListenerAction\x12\x1f\n" +
+	"\x1bLISTENER_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14LISTENER_ACTION_STOP\x10\x01\x12\x19\n" +
+	"\x15LISTENER_ACTION_START\x10\x02\x12\x1b\n" +
+	"\x17LISTENER_ACTION_RESTART\x10\x03\x12\x1a\n" +
+	"\x16LISTENER_ACTION_RELOAD\x10\x04*`\n" +
 	"\vSessionKind\x12\x1c\n" +
 	"\x18SESSION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17SESSION_KIND_PERSISTENT\x10\x01\x12\x16\n" +
@@ -3997,11 +4189,12 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ACCESS_SUBSCRIBE\x10\x01\x12\x12\n" +
 	"\x0eACCESS_PUBLISH\x10\x02\x12\x0f\n" +
-	"\vACCESS_BOTH\x10\x032\xdf\x0e\n" +
+	"\vACCESS_BOTH\x10\x032\xc1\x0f\n" +
 	"\x11ManagementService\x12N\n" +
 	"\tGetStatus\x12\x1f.pando.mgmt.v1.GetStatusRequest\x1a .pando.mgmt.v1.GetStatusResponse\x12N\n" +
 	"\tListNodes\x12\x1f.pando.mgmt.v1.ListNodesRequest\x1a .pando.mgmt.v1.ListNodesResponse\x12W\n" +
-	"\fListServices\x12\".pando.mgmt.v1.ListServicesRequest\x1a#.pando.mgmt.v1.ListServicesResponse\x12T\n" +
+	"\fListServices\x12\".pando.mgmt.v1.ListServicesRequest\x1a#.pando.mgmt.v1.ListServicesResponse\x12`\n" +
+	"\x0fControlListener\x12%.pando.mgmt.v1.ControlListenerRequest\x1a&.pando.mgmt.v1.ControlListenerResponse\x12T\n" +
 	"\vListClients\x12!.pando.mgmt.v1.ListClientsRequest\x1a\".pando.mgmt.v1.ListClientsResponse\x12N\n" +
 	"\tGetClient\x12\x1f.pando.mgmt.v1.GetClientRequest\x1a .pando.mgmt.v1.GetClientResponse\x12Q\n" +
 	"\n" +
@@ -4039,159 +4232,166 @@ func file_pando_mgmt_v1_mgmt_proto_rawDescGZIP() []byte {
 	return file_pando_mgmt_v1_mgmt_proto_rawDescData
 }
 
-var file_pando_mgmt_v1_mgmt_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pando_mgmt_v1_mgmt_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_pando_mgmt_v1_mgmt_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_pando_mgmt_v1_mgmt_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_pando_mgmt_v1_mgmt_proto_goTypes = []any{
-	(SessionKind)(0),                   // 0: pando.mgmt.v1.SessionKind
-	(UserKind)(0),                      // 1: pando.mgmt.v1.UserKind
-	(Access)(0),                        // 2: pando.mgmt.v1.Access
-	(*Missing)(nil),                    // 3: pando.mgmt.v1.Missing
-	(*GetStatusRequest)(nil),           // 4: pando.mgmt.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),          // 5: pando.mgmt.v1.GetStatusResponse
-	(*ListNodesRequest)(nil),           // 6: pando.mgmt.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),          // 7: pando.mgmt.v1.ListNodesResponse
-	(*Node)(nil),                       // 8: pando.mgmt.v1.Node
-	(*Listener)(nil),                   // 9: pando.mgmt.v1.Listener
-	(*ListServicesRequest)(nil),        // 10: pando.mgmt.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),       // 11: pando.mgmt.v1.ListServicesResponse
-	(*Service)(nil),                    // 12: pando.mgmt.v1.Service
-	(*ClientFilter)(nil),               // 13: pando.mgmt.v1.ClientFilter
-	(*ListClientsRequest)(nil),         // 14: pando.mgmt.v1.ListClientsRequest
-	(*ListClientsResponse)(nil),        // 15: pando.mgmt.v1.ListClientsResponse
-	(*Client)(nil),                     // 16: pando.mgmt.v1.Client
-	(*GetClientRequest)(nil),           // 17: pando.mgmt.v1.GetClientRequest
-	(*GetClientResponse)(nil),          // 18: pando.mgmt.v1.GetClientResponse
-	(*KickClientRequest)(nil),          // 19: pando.mgmt.v1.KickClientRequest
-	(*KickClientResponse)(nil),         // 20: pando.mgmt.v1.KickClientResponse
-	(*FlushACLCacheRequest)(nil),       // 21: pando.mgmt.v1.FlushACLCacheRequest
-	(*FlushACLCacheResponse)(nil),      // 22: pando.mgmt.v1.FlushACLCacheResponse
-	(*ListSessionsRequest)(nil),        // 23: pando.mgmt.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),       // 24: pando.mgmt.v1.ListSessionsResponse
-	(*Session)(nil),                    // 25: pando.mgmt.v1.Session
-	(*GetSessionRequest)(nil),          // 26: pando.mgmt.v1.GetSessionRequest
-	(*GetSessionResponse)(nil),         // 27: pando.mgmt.v1.GetSessionResponse
-	(*DropSessionRequest)(nil),         // 28: pando.mgmt.v1.DropSessionRequest
-	(*DropSessionResponse)(nil),        // 29: pando.mgmt.v1.DropSessionResponse
-	(*ListSubscriptionsRequest)(nil),   // 30: pando.mgmt.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),  // 31: pando.mgmt.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),               // 32: pando.mgmt.v1.Subscription
-	(*AddSubscriptionRequest)(nil),     // 33: pando.mgmt.v1.AddSubscriptionRequest
-	(*AddSubscriptionResponse)(nil),    // 34: pando.mgmt.v1.AddSubscriptionResponse
-	(*DeleteSubscriptionRequest)(nil),  // 35: pando.mgmt.v1.DeleteSubscriptionRequest
-	(*DeleteSubscriptionResponse)(nil), // 36: pando.mgmt.v1.DeleteSubscriptionResponse
-	(*ListRoutesRequest)(nil),          // 37: pando.mgmt.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),         // 38: pando.mgmt.v1.ListRoutesResponse
-	(*Route)(nil),                      // 39: pando.mgmt.v1.Route
-	(*PublishRequest)(nil),             // 40: pando.mgmt.v1.PublishRequest
-	(*PublishResponse)(nil),            // 41: pando.mgmt.v1.PublishResponse
-	(*User)(nil),                       // 42: pando.mgmt.v1.User
-	(*ListUsersRequest)(nil),           // 43: pando.mgmt.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 44: pando.mgmt.v1.ListUsersResponse
-	(*PutUserRequest)(nil),             // 45: pando.mgmt.v1.PutUserRequest
-	(*PutUserResponse)(nil),            // 46: pando.mgmt.v1.PutUserResponse
-	(*DeleteUserRequest)(nil),          // 47: pando.mgmt.v1.DeleteUserRequest
-	(*DeleteUserResponse)(nil),         // 48: pando.mgmt.v1.DeleteUserResponse
-	(*Rule)(nil),                       // 49: pando.mgmt.v1.Rule
-	(*ListRulesRequest)(nil),           // 50: pando.mgmt.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),          // 51: pando.mgmt.v1.ListRulesResponse
-	(*PutRuleRequest)(nil),             // 52: pando.mgmt.v1.PutRuleRequest
-	(*PutRuleResponse)(nil),            // 53: pando.mgmt.v1.PutRuleResponse
-	(*DeleteRuleRequest)(nil),          // 54: pando.mgmt.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),         // 55: pando.mgmt.v1.DeleteRuleResponse
-	(*ReloadACLRequest)(nil),           // 56: pando.mgmt.v1.ReloadACLRequest
-	(*ReloadACLResponse)(nil),          // 57: pando.mgmt.v1.ReloadACLResponse
-	nil,                                // 58: pando.mgmt.v1.GetStatusResponse.StatsEntry
-	nil,                                // 59: pando.mgmt.v1.Node.StatsEntry
-	nil,                                // 60: pando.mgmt.v1.Node.MetricsEntry
-	nil,                                // 61: pando.mgmt.v1.Listener.ShutdownsEntry
-	nil,                                // 62: pando.mgmt.v1.Service.PartitionsEntry
+	(ListenerAction)(0),                // 0: pando.mgmt.v1.ListenerAction
+	(SessionKind)(0),                   // 1: pando.mgmt.v1.SessionKind
+	(UserKind)(0),                      // 2: pando.mgmt.v1.UserKind
+	(Access)(0),                        // 3: pando.mgmt.v1.Access
+	(*Missing)(nil),                    // 4: pando.mgmt.v1.Missing
+	(*GetStatusRequest)(nil),           // 5: pando.mgmt.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),          // 6: pando.mgmt.v1.GetStatusResponse
+	(*ListNodesRequest)(nil),           // 7: pando.mgmt.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),          // 8: pando.mgmt.v1.ListNodesResponse
+	(*Node)(nil),                       // 9: pando.mgmt.v1.Node
+	(*Listener)(nil),                   // 10: pando.mgmt.v1.Listener
+	(*ControlListenerRequest)(nil),     // 11: pando.mgmt.v1.ControlListenerRequest
+	(*ControlListenerResponse)(nil),    // 12: pando.mgmt.v1.ControlListenerResponse
+	(*ListServicesRequest)(nil),        // 13: pando.mgmt.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),       // 14: pando.mgmt.v1.ListServicesResponse
+	(*Service)(nil),                    // 15: pando.mgmt.v1.Service
+	(*ClientFilter)(nil),               // 16: pando.mgmt.v1.ClientFilter
+	(*ListClientsRequest)(nil),         // 17: pando.mgmt.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),        // 18: pando.mgmt.v1.ListClientsResponse
+	(*Client)(nil),                     // 19: pando.mgmt.v1.Client
+	(*GetClientRequest)(nil),           // 20: pando.mgmt.v1.GetClientRequest
+	(*GetClientResponse)(nil),          // 21: pando.mgmt.v1.GetClientResponse
+	(*KickClientRequest)(nil),          // 22: pando.mgmt.v1.KickClientRequest
+	(*KickClientResponse)(nil),         // 23: pando.mgmt.v1.KickClientResponse
+	(*FlushACLCacheRequest)(nil),       // 24: pando.mgmt.v1.FlushACLCacheRequest
+	(*FlushACLCacheResponse)(nil),      // 25: pando.mgmt.v1.FlushACLCacheResponse
+	(*ListSessionsRequest)(nil),        // 26: pando.mgmt.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),       // 27: pando.mgmt.v1.ListSessionsResponse
+	(*Session)(nil),                    // 28: pando.mgmt.v1.Session
+	(*GetSessionRequest)(nil),          // 29: pando.mgmt.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),         // 30: pando.mgmt.v1.GetSessionResponse
+	(*DropSessionRequest)(nil),         // 31: pando.mgmt.v1.DropSessionRequest
+	(*DropSessionResponse)(nil),        // 32: pando.mgmt.v1.DropSessionResponse
+	(*ListSubscriptionsRequest)(nil),   // 33: pando.mgmt.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),  // 34: pando.mgmt.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),               // 35: pando.mgmt.v1.Subscription
+	(*AddSubscriptionRequest)(nil),     // 36: pando.mgmt.v1.AddSubscriptionRequest
+	(*AddSubscriptionResponse)(nil),    // 37: pando.mgmt.v1.AddSubscriptionResponse
+	(*DeleteSubscriptionRequest)(nil),  // 38: pando.mgmt.v1.DeleteSubscriptionRequest
+	(*DeleteSubscriptionResponse)(nil), // 39: pando.mgmt.v1.DeleteSubscriptionResponse
+	(*ListRoutesRequest)(nil),          // 40: pando.mgmt.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),         // 41: pando.mgmt.v1.ListRoutesResponse
+	(*Route)(nil),                      // 42: pando.mgmt.v1.Route
+	(*PublishRequest)(nil),             // 43: pando.mgmt.v1.PublishRequest
+	(*PublishResponse)(nil),            // 44: pando.mgmt.v1.PublishResponse
+	(*User)(nil),                       // 45: pando.mgmt.v1.User
+	(*ListUsersRequest)(nil),           // 46: pando.mgmt.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 47: pando.mgmt.v1.ListUsersResponse
+	(*PutUserRequest)(nil),             // 48: pando.mgmt.v1.PutUserRequest
+	(*PutUserResponse)(nil),            // 49: pando.mgmt.v1.PutUserResponse
+	(*DeleteUserRequest)(nil),          // 50: pando.mgmt.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),         // 51: pando.mgmt.v1.DeleteUserResponse
+	(*Rule)(nil),                       // 52: pando.mgmt.v1.Rule
+	(*ListRulesRequest)(nil),           // 53: pando.mgmt.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),          // 54: pando.mgmt.v1.ListRulesResponse
+	(*PutRuleRequest)(nil),             // 55: pando.mgmt.v1.PutRuleRequest
+	(*PutRuleResponse)(nil),            // 56: pando.mgmt.v1.PutRuleResponse
+	(*DeleteRuleRequest)(nil),          // 57: pando.mgmt.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),         // 58: pando.mgmt.v1.DeleteRuleResponse
+	(*ReloadACLRequest)(nil),           // 59: pando.mgmt.v1.ReloadACLRequest
+	(*ReloadACLResponse)(nil),          // 60: pando.mgmt.v1.ReloadACLResponse
+	nil,                                // 61: pando.mgmt.v1.GetStatusResponse.StatsEntry
+	nil,                                // 62: pando.mgmt.v1.Node.StatsEntry
+	nil,                                // 63: pando.mgmt.v1.Node.MetricsEntry
+	nil,                                // 64: pando.mgmt.v1.Listener.ShutdownsEntry
+	nil,                                // 65: pando.mgmt.v1.Service.PartitionsEntry
 }
 var file_pando_mgmt_v1_mgmt_proto_depIdxs = []int32{
-	8,  // 0: pando.mgmt.v1.GetStatusResponse.nodes:type_name -> pando.mgmt.v1.Node
-	12, // 1: pando.mgmt.v1.GetStatusResponse.services:type_name -> pando.mgmt.v1.Service
-	58, // 2: pando.mgmt.v1.GetStatusResponse.stats:type_name -> pando.mgmt.v1.GetStatusResponse.StatsEntry
-	3,  // 3: pando.mgmt.v1.GetStatusResponse.missing:type_name -> pando.mgmt.v1.Missing
-	8,  // 4: pando.mgmt.v1.ListNodesResponse.nodes:type_name -> pando.mgmt.v1.Node
-	3,  // 5: pando.mgmt.v1.ListNodesResponse.missing:type_name -> pando.mgmt.v1.Missing
-	9,  // 6: pando.mgmt.v1.Node.listeners:type_name -> pando.mgmt.v1.Listener
-	59, // 7: pando.mgmt.v1.Node.stats:type_name -> pando.mgmt.v1.Node.StatsEntry
-	60, // 8: pando.mgmt.v1.Node.metrics:type_name -> pando.mgmt.v1.Node.MetricsEntry
-	61, // 9: pando.mgmt.v1.Listener.shutdowns:type_name -> pando.mgmt.v1.Listener.ShutdownsEntry
-	12, // 10: pando.mgmt.v1.ListServicesResponse.services:type_name -> pando.mgmt.v1.Service
-	62, // 11: pando.mgmt.v1.Service.partitions:type_name -> pando.mgmt.v1.Service.PartitionsEntry
-	13, // 12: pando.mgmt.v1.ListClientsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
-	16, // 13: pando.mgmt.v1.ListClientsResponse.clients:type_name -> pando.mgmt.v1.Client
-	3,  // 14: pando.mgmt.v1.ListClientsResponse.missing:type_name -> pando.mgmt.v1.Missing
-	16, // 15: pando.mgmt.v1.GetClientResponse.client:type_name -> pando.mgmt.v1.Client
-	3,  // 16: pando.mgmt.v1.FlushACLCacheResponse.missing:type_name -> pando.mgmt.v1.Missing
-	13, // 17: pando.mgmt.v1.ListSessionsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
-	0,  // 18: pando.mgmt.v1.ListSessionsRequest.kind:type_name -> pando.mgmt.v1.SessionKind
-	25, // 19: pando.mgmt.v1.ListSessionsResponse.sessions:type_name -> pando.mgmt.v1.Session
-	3,  // 20: pando.mgmt.v1.ListSessionsResponse.missing:type_name -> pando.mgmt.v1.Missing
-	25, // 21: pando.mgmt.v1.GetSessionResponse.session:type_name -> pando.mgmt.v1.Session
-	13, // 22: pando.mgmt.v1.ListSubscriptionsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
-	32, // 23: pando.mgmt.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.mgmt.v1.Subscription
-	3,  // 24: pando.mgmt.v1.ListSubscriptionsResponse.missing:type_name -> pando.mgmt.v1.Missing
-	39, // 25: pando.mgmt.v1.ListRoutesResponse.routes:type_name -> pando.mgmt.v1.Route
-	3,  // 26: pando.mgmt.v1.ListRoutesResponse.missing:type_name -> pando.mgmt.v1.Missing
-	1,  // 27: pando.mgmt.v1.ListUsersRequest.kind:type_name -> pando.mgmt.v1.UserKind
-	42, // 28: pando.mgmt.v1.ListUsersResponse.users:type_name -> pando.mgmt.v1.User
-	1,  // 29: pando.mgmt.v1.PutUserRequest.kind:type_name -> pando.mgmt.v1.UserKind
-	42, // 30: pando.mgmt.v1.PutUserRequest.user:type_name -> pando.mgmt.v1.User
-	1,  // 31: pando.mgmt.v1.DeleteUserRequest.kind:type_name -> pando.mgmt.v1.UserKind
-	2,  // 32: pando.mgmt.v1.Rule.access:type_name -> pando.mgmt.v1.Access
-	49, // 33: pando.mgmt.v1.ListRulesResponse.rules:type_name -> pando.mgmt.v1.Rule
-	49, // 34: pando.mgmt.v1.PutRuleRequest.rule:type_name -> pando.mgmt.v1.Rule
-	49, // 35: pando.mgmt.v1.PutRuleResponse.rule:type_name -> pando.mgmt.v1.Rule
-	4,  // 36: pando.mgmt.v1.ManagementService.GetStatus:input_type -> pando.mgmt.v1.GetStatusRequest
-	6,  // 37: pando.mgmt.v1.ManagementService.ListNodes:input_type -> pando.mgmt.v1.ListNodesRequest
-	10, // 38: pando.mgmt.v1.ManagementService.ListServices:input_type -> pando.mgmt.v1.ListServicesRequest
-	14, // 39: pando.mgmt.v1.ManagementService.ListClients:input_type -> pando.mgmt.v1.ListClientsRequest
-	17, // 40: pando.mgmt.v1.ManagementService.GetClient:input_type -> pando.mgmt.v1.GetClientRequest
-	19, // 41: pando.mgmt.v1.ManagementService.KickClient:input_type -> pando.mgmt.v1.KickClientRequest
-	21, // 42: pando.mgmt.v1.ManagementService.FlushACLCache:input_type -> pando.mgmt.v1.FlushACLCacheRequest
-	23, // 43: pando.mgmt.v1.ManagementService.ListSessions:input_type -> pando.mgmt.v1.ListSessionsRequest
-	26, // 44: pando.mgmt.v1.ManagementService.GetSession:input_type -> pando.mgmt.v1.GetSessionRequest
-	28, // 45: pando.mgmt.v1.ManagementService.DropSession:input_type -> pando.mgmt.v1.DropSessionRequest
-	30, // 46: pando.mgmt.v1.ManagementService.ListSubscriptions:input_type -> pando.mgmt.v1.ListSubscriptionsRequest
-	33, // 47: pando.mgmt.v1.ManagementService.AddSubscription:input_type -> pando.mgmt.v1.AddSubscriptionRequest
-	35, // 48: pando.mgmt.v1.ManagementService.DeleteSubscription:input_type -> pando.mgmt.v1.DeleteSubscriptionRequest
-	37, // 49: pando.mgmt.v1.ManagementService.ListRoutes:input_type -> pando.mgmt.v1.ListRoutesRequest
-	40, // 50: pando.mgmt.v1.ManagementService.Publish:input_type -> pando.mgmt.v1.PublishRequest
-	43, // 51: pando.mgmt.v1.ManagementService.ListUsers:input_type -> pando.mgmt.v1.ListUsersRequest
-	45, // 52: pando.mgmt.v1.ManagementService.PutUser:input_type -> pando.mgmt.v1.PutUserRequest
-	47, // 53: pando.mgmt.v1.ManagementService.DeleteUser:input_type -> pando.mgmt.v1.DeleteUserRequest
-	50, // 54: pando.mgmt.v1.ManagementService.ListRules:input_type -> pando.mgmt.v1.ListRulesRequest
-	52, // 55: pando.mgmt.v1.ManagementService.PutRule:input_type -> pando.mgmt.v1.PutRuleRequest
-	54, // 56: pando.mgmt.v1.ManagementService.DeleteRule:input_type -> pando.mgmt.v1.DeleteRuleRequest
-	56, // 57: pando.mgmt.v1.ManagementService.ReloadACL:input_type -> pando.mgmt.v1.ReloadACLRequest
-	5,  // 58: pando.mgmt.v1.ManagementService.GetStatus:output_type -> pando.mgmt.v1.GetStatusResponse
-	7,  // 59: pando.mgmt.v1.ManagementService.ListNodes:output_type -> pando.mgmt.v1.ListNodesResponse
-	11, // 60: pando.mgmt.v1.ManagementService.ListServices:output_type -> pando.mgmt.v1.ListServicesResponse
-	15, // 61: pando.mgmt.v1.ManagementService.ListClients:output_type -> pando.mgmt.v1.ListClientsResponse
-	18, // 62: pando.mgmt.v1.ManagementService.GetClient:output_type -> pando.mgmt.v1.GetClientResponse
-	20, // 63: pando.mgmt.v1.ManagementService.KickClient:output_type -> pando.mgmt.v1.KickClientResponse
-	22, // 64: pando.mgmt.v1.ManagementService.FlushACLCache:output_type -> pando.mgmt.v1.FlushACLCacheResponse
-	24, // 65: pando.mgmt.v1.ManagementService.ListSessions:output_type -> pando.mgmt.v1.ListSessionsResponse
-	27, // 66: pando.mgmt.v1.ManagementService.GetSession:output_type -> pando.mgmt.v1.GetSessionResponse
-	29, // 67: pando.mgmt.v1.ManagementService.DropSession:output_type -> pando.mgmt.v1.DropSessionResponse
-	31, // 68: pando.mgmt.v1.ManagementService.ListSubscriptions:output_type -> pando.mgmt.v1.ListSubscriptionsResponse
-	34, // 69: pando.mgmt.v1.ManagementService.AddSubscription:output_type -> pando.mgmt.v1.AddSubscriptionResponse
-	36, // 70: pando.mgmt.v1.ManagementService.DeleteSubscription:output_type -> pando.mgmt.v1.DeleteSubscriptionResponse
-	38, // 71: pando.mgmt.v1.ManagementService.ListRoutes:output_type -> pando.mgmt.v1.ListRoutesResponse
-	41, // 72: pando.mgmt.v1.ManagementService.Publish:output_type -> pando.mgmt.v1.PublishResponse
-	44, // 73: pando.mgmt.v1.ManagementService.ListUsers:output_type -> pando.mgmt.v1.ListUsersResponse
-	46, // 74: pando.mgmt.v1.ManagementService.PutUser:output_type -> pando.mgmt.v1.PutUserResponse
-	48, // 75: pando.mgmt.v1.ManagementService.DeleteUser:output_type -> pando.mgmt.v1.DeleteUserResponse
-	51, // 76: pando.mgmt.v1.ManagementService.ListRules:output_type -> pando.mgmt.v1.ListRulesResponse
-	53, // 77: pando.mgmt.v1.ManagementService.PutRule:output_type -> pando.mgmt.v1.PutRuleResponse
-	55, // 78: pando.mgmt.v1.ManagementService.DeleteRule:output_type -> pando.mgmt.v1.DeleteRuleResponse
-	57, // 79: pando.mgmt.v1.ManagementService.ReloadACL:output_type -> pando.mgmt.v1.ReloadACLResponse
-	58, // [58:80] is the sub-list for method output_type
-	36, // [36:58] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	9,  // 0: pando.mgmt.v1.GetStatusResponse.nodes:type_name -> pando.mgmt.v1.Node
+	15, // 1: pando.mgmt.v1.GetStatusResponse.services:type_name -> pando.mgmt.v1.Service
+	61, // 2: pando.mgmt.v1.GetStatusResponse.stats:type_name -> pando.mgmt.v1.GetStatusResponse.StatsEntry
+	4,  // 3: pando.mgmt.v1.GetStatusResponse.missing:type_name -> pando.mgmt.v1.Missing
+	9,  // 4: pando.mgmt.v1.ListNodesResponse.nodes:type_name -> pando.mgmt.v1.Node
+	4,  // 5: pando.mgmt.v1.ListNodesResponse.missing:type_name -> pando.mgmt.v1.Missing
+	10, // 6: pando.mgmt.v1.Node.listeners:type_name -> pando.mgmt.v1.Listener
+	62, // 7: pando.mgmt.v1.Node.stats:type_name -> pando.mgmt.v1.Node.StatsEntry
+	63, // 8: pando.mgmt.v1.Node.metrics:type_name -> pando.mgmt.v1.Node.MetricsEntry
+	64, // 9: pando.mgmt.v1.Listener.shutdowns:type_name -> pando.mgmt.v1.Listener.ShutdownsEntry
+	0,  // 10: pando.mgmt.v1.ControlListenerRequest.action:type_name -> pando.mgmt.v1.ListenerAction
+	4,  // 11: pando.mgmt.v1.ControlListenerResponse.missing:type_name -> pando.mgmt.v1.Missing
+	15, // 12: pando.mgmt.v1.ListServicesResponse.services:type_name -> pando.mgmt.v1.Service
+	65, // 13: pando.mgmt.v1.Service.partitions:type_name -> pando.mgmt.v1.Service.PartitionsEntry
+	16, // 14: pando.mgmt.v1.ListClientsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
+	19, // 15: pando.mgmt.v1.ListClientsResponse.clients:type_name -> pando.mgmt.v1.Client
+	4,  // 16: pando.mgmt.v1.ListClientsResponse.missing:type_name -> pando.mgmt.v1.Missing
+	19, // 17: pando.mgmt.v1.GetClientResponse.client:type_name -> pando.mgmt.v1.Client
+	4,  // 18: pando.mgmt.v1.FlushACLCacheResponse.missing:type_name -> pando.mgmt.v1.Missing
+	16, // 19: pando.mgmt.v1.ListSessionsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
+	1,  // 20: pando.mgmt.v1.ListSessionsRequest.kind:type_name -> pando.mgmt.v1.SessionKind
+	28, // 21: pando.mgmt.v1.ListSessionsResponse.sessions:type_name -> pando.mgmt.v1.Session
+	4,  // 22: pando.mgmt.v1.ListSessionsResponse.missing:type_name -> pando.mgmt.v1.Missing
+	28, // 23: pando.mgmt.v1.GetSessionResponse.session:type_name -> pando.mgmt.v1.Session
+	16, // 24: pando.mgmt.v1.ListSubscriptionsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
+	35, // 25: pando.mgmt.v1.ListSubscriptionsResponse.subscriptions:type_name -> pando.mgmt.v1.Subscription
+	4,  // 26: pando.mgmt.v1.ListSubscriptionsResponse.missing:type_name -> pando.mgmt.v1.Missing
+	42, // 27: pando.mgmt.v1.ListRoutesResponse.routes:type_name -> pando.mgmt.v1.Route
+	4,  // 28: pando.mgmt.v1.ListRoutesResponse.missing:type_name -> pando.mgmt.v1.Missing
+	2,  // 29: pando.mgmt.v1.ListUsersRequest.kind:type_name -> pando.mgmt.v1.UserKind
+	45, // 30: pando.mgmt.v1.ListUsersResponse.users:type_name -> pando.mgmt.v1.User
+	2,  // 31: pando.mgmt.v1.PutUserRequest.kind:type_name -> pando.mgmt.v1.UserKind
+	45, // 32: pando.mgmt.v1.PutUserRequest.user:type_name -> pando.mgmt.v1.User
+	2,  // 33: pando.mgmt.v1.DeleteUserRequest.kind:type_name -> pando.mgmt.v1.UserKind
+	3,  // 34: pando.mgmt.v1.Rule.access:type_name -> pando.mgmt.v1.Access
+	52, // 35: pando.mgmt.v1.ListRulesResponse.rules:type_name -> pando.mgmt.v1.Rule
+	52, // 36: pando.mgmt.v1.PutRuleRequest.rule:type_name -> pando.mgmt.v1.Rule
+	52, // 37: pando.mgmt.v1.PutRuleResponse.rule:type_name -> pando.mgmt.v1.Rule
+	5,  // 38: pando.mgmt.v1.ManagementService.GetStatus:input_type -> pando.mgmt.v1.GetStatusRequest
+	7,  // 39: pando.mgmt.v1.ManagementService.ListNodes:input_type -> pando.mgmt.v1.ListNodesRequest
+	13, // 40: pando.mgmt.v1.ManagementService.ListServices:input_type -> pando.mgmt.v1.ListServicesRequest
+	11, // 41: pando.mgmt.v1.ManagementService.ControlListener:input_type -> pando.mgmt.v1.ControlListenerRequest
+	17, // 42: pando.mgmt.v1.ManagementService.ListClients:input_type -> pando.mgmt.v1.ListClientsRequest
+	20, // 43: pando.mgmt.v1.ManagementService.GetClient:input_type -> pando.mgmt.v1.GetClientRequest
+	22, // 44: pando.mgmt.v1.ManagementService.KickClient:input_type -> pando.mgmt.v1.KickClientRequest
+	24, // 45: pando.mgmt.v1.ManagementService.FlushACLCache:input_type -> pando.mgmt.v1.FlushACLCacheRequest
+	26, // 46: pando.mgmt.v1.ManagementService.ListSessions:input_type -> pando.mgmt.v1.ListSessionsRequest
+	29, // 47: pando.mgmt.v1.ManagementService.GetSession:input_type -> pando.mgmt.v1.GetSessionRequest
+	31, // 48: pando.mgmt.v1.ManagementService.DropSession:input_type -> pando.mgmt.v1.DropSessionRequest
+	33, // 49: pando.mgmt.v1.ManagementService.ListSubscriptions:input_type -> pando.mgmt.v1.ListSubscriptionsRequest
+	36, // 50: pando.mgmt.v1.ManagementService.AddSubscription:input_type -> pando.mgmt.v1.AddSubscriptionRequest
+	38, // 51: pando.mgmt.v1.ManagementService.DeleteSubscription:input_type -> pando.mgmt.v1.DeleteSubscriptionRequest
+	40, // 52: pando.mgmt.v1.ManagementService.ListRoutes:input_type -> pando.mgmt.v1.ListRoutesRequest
+	43, // 53: pando.mgmt.v1.ManagementService.Publish:input_type -> pando.mgmt.v1.PublishRequest
+	46, // 54: pando.mgmt.v1.ManagementService.ListUsers:input_type -> pando.mgmt.v1.ListUsersRequest
+	48, // 55: pando.mgmt.v1.ManagementService.PutUser:input_type -> pando.mgmt.v1.PutUserRequest
+	50, // 56: pando.mgmt.v1.ManagementService.DeleteUser:input_type -> pando.mgmt.v1.DeleteUserRequest
+	53, // 57: pando.mgmt.v1.ManagementService.ListRules:input_type -> pando.mgmt.v1.ListRulesRequest
+	55, // 58: pando.mgmt.v1.ManagementService.PutRule:input_type -> pando.mgmt.v1.PutRuleRequest
+	57, // 59: pando.mgmt.v1.ManagementService.DeleteRule:input_type -> pando.mgmt.v1.DeleteRuleRequest
+	59, // 60: pando.mgmt.v1.ManagementService.ReloadACL:input_type -> pando.mgmt.v1.ReloadACLRequest
+	6,  // 61: pando.mgmt.v1.ManagementService.GetStatus:output_type -> pando.mgmt.v1.GetStatusResponse
+	8,  // 62: pando.mgmt.v1.ManagementService.ListNodes:output_type -> pando.mgmt.v1.ListNodesResponse
+	14, // 63: pando.mgmt.v1.ManagementService.ListServices:output_type -> pando.mgmt.v1.ListServicesResponse
+	12, // 64: pando.mgmt.v1.ManagementService.ControlListener:output_type -> pando.mgmt.v1.ControlListenerResponse
+	18, // 65: pando.mgmt.v1.ManagementService.ListClients:output_type -> pando.mgmt.v1.ListClientsResponse
+	21, // 66: pando.mgmt.v1.ManagementService.GetClient:output_type -> pando.mgmt.v1.GetClientResponse
+	23, // 67: pando.mgmt.v1.ManagementService.KickClient:output_type -> pando.mgmt.v1.KickClientResponse
+	25, // 68: pando.mgmt.v1.ManagementService.FlushACLCache:output_type -> pando.mgmt.v1.FlushACLCacheResponse
+	27, // 69: pando.mgmt.v1.ManagementService.ListSessions:output_type -> pando.mgmt.v1.ListSessionsResponse
+	30, // 70: pando.mgmt.v1.ManagementService.GetSession:output_type -> pando.mgmt.v1.GetSessionResponse
+	32, // 71: pando.mgmt.v1.ManagementService.DropSession:output_type -> pando.mgmt.v1.DropSessionResponse
+	34, // 72: pando.mgmt.v1.ManagementService.ListSubscriptions:output_type -> pando.mgmt.v1.ListSubscriptionsResponse
+	37, // 73: pando.mgmt.v1.ManagementService.AddSubscription:output_type -> pando.mgmt.v1.AddSubscriptionResponse
+	39, // 74: pando.mgmt.v1.ManagementService.DeleteSubscription:output_type -> pando.mgmt.v1.DeleteSubscriptionResponse
+	41, // 75: pando.mgmt.v1.ManagementService.ListRoutes:output_type -> pando.mgmt.v1.ListRoutesResponse
+	44, // 76: pando.mgmt.v1.ManagementService.Publish:output_type -> pando.mgmt.v1.PublishResponse
+	47, // 77: pando.mgmt.v1.ManagementService.ListUsers:output_type -> pando.mgmt.v1.ListUsersResponse
+	49, // 78: pando.mgmt.v1.ManagementService.PutUser:output_type -> pando.mgmt.v1.PutUserResponse
+	51, // 79: pando.mgmt.v1.ManagementService.DeleteUser:output_type -> pando.mgmt.v1.DeleteUserResponse
+	54, // 80: pando.mgmt.v1.ManagementService.ListRules:output_type -> pando.mgmt.v1.ListRulesResponse
+	56, // 81: pando.mgmt.v1.ManagementService.PutRule:output_type -> pando.mgmt.v1.PutRuleResponse
+	58, // 82: pando.mgmt.v1.ManagementService.DeleteRule:output_type -> pando.mgmt.v1.DeleteRuleResponse
+	60, // 83: pando.mgmt.v1.ManagementService.ReloadACL:output_type -> pando.mgmt.v1.ReloadACLResponse
+	61, // [61:84] is the sub-list for method output_type
+	38, // [38:61] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_pando_mgmt_v1_mgmt_proto_init() }
@@ -4204,8 +4404,8 @@ func file_pando_mgmt_v1_mgmt_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pando_mgmt_v1_mgmt_proto_rawDesc), len(file_pando_mgmt_v1_mgmt_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   60,
+			NumEnums:      4,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

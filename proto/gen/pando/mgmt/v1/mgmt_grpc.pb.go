@@ -38,6 +38,7 @@ const (
 	ManagementService_GetStatus_FullMethodName          = "/pando.mgmt.v1.ManagementService/GetStatus"
 	ManagementService_ListNodes_FullMethodName          = "/pando.mgmt.v1.ManagementService/ListNodes"
 	ManagementService_ListServices_FullMethodName       = "/pando.mgmt.v1.ManagementService/ListServices"
+	ManagementService_ControlListener_FullMethodName    = "/pando.mgmt.v1.ManagementService/ControlListener"
 	ManagementService_ListClients_FullMethodName        = "/pando.mgmt.v1.ManagementService/ListClients"
 	ManagementService_GetClient_FullMethodName          = "/pando.mgmt.v1.ManagementService/GetClient"
 	ManagementService_KickClient_FullMethodName         = "/pando.mgmt.v1.ManagementService/KickClient"
@@ -71,6 +72,8 @@ type ManagementServiceClient interface {
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	// ListServices lists every process of the cluster in each of its roles, from the registry alone.
 	ListServices(ctx context.Context, in *ListServicesRequest, opts ...grpc.CallOption) (*ListServicesResponse, error)
+	// ControlListener stops, starts, restarts or reloads a listener, on one node or on all that have one of that name. NOT_FOUND: none has.
+	ControlListener(ctx context.Context, in *ControlListenerRequest, opts ...grpc.CallOption) (*ControlListenerResponse, error)
 	// ListClients pages through connections.
 	ListClients(ctx context.Context, in *ListClientsRequest, opts ...grpc.CallOption) (*ListClientsResponse, error)
 	// GetClient finds one connection. NOT_FOUND: it is not connected.
@@ -143,6 +146,16 @@ func (c *managementServiceClient) ListServices(ctx context.Context, in *ListServ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListServicesResponse)
 	err := c.cc.Invoke(ctx, ManagementService_ListServices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *managementServiceClient) ControlListener(ctx context.Context, in *ControlListenerRequest, opts ...grpc.CallOption) (*ControlListenerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ControlListenerResponse)
+	err := c.cc.Invoke(ctx, ManagementService_ControlListener_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -351,6 +364,8 @@ type ManagementServiceServer interface {
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	// ListServices lists every process of the cluster in each of its roles, from the registry alone.
 	ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error)
+	// ControlListener stops, starts, restarts or reloads a listener, on one node or on all that have one of that name. NOT_FOUND: none has.
+	ControlListener(context.Context, *ControlListenerRequest) (*ControlListenerResponse, error)
 	// ListClients pages through connections.
 	ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error)
 	// GetClient finds one connection. NOT_FOUND: it is not connected.
@@ -407,6 +422,9 @@ func (UnimplementedManagementServiceServer) ListNodes(context.Context, *ListNode
 }
 func (UnimplementedManagementServiceServer) ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListServices not implemented")
+}
+func (UnimplementedManagementServiceServer) ControlListener(context.Context, *ControlListenerRequest) (*ControlListenerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ControlListener not implemented")
 }
 func (UnimplementedManagementServiceServer) ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListClients not implemented")
@@ -536,6 +554,24 @@ func _ManagementService_ListServices_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ManagementServiceServer).ListServices(ctx, req.(*ListServicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ManagementService_ControlListener_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ControlListenerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ManagementServiceServer).ControlListener(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ManagementService_ControlListener_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ManagementServiceServer).ControlListener(ctx, req.(*ControlListenerRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -900,6 +936,10 @@ var ManagementService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListServices",
 			Handler:    _ManagementService_ListServices_Handler,
+		},
+		{
+			MethodName: "ControlListener",
+			Handler:    _ManagementService_ControlListener_Handler,
 		},
 		{
 			MethodName: "ListClients",

@@ -319,6 +319,7 @@ type PublishAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Matched       bool                   `protobuf:"varint,2,opt,name=matched,proto3" json:"matched,omitempty"`
+	Refused       bool                   `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"` // a limit is reached: nothing was kept
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +364,13 @@ func (x *PublishAck) GetSeq() uint64 {
 func (x *PublishAck) GetMatched() bool {
 	if x != nil {
 		return x.Matched
+	}
+	return false
+}
+
+func (x *PublishAck) GetRefused() bool {
+	if x != nil {
+		return x.Refused
 	}
 	return false
 }
@@ -723,6 +731,120 @@ func (*UpdateRoutesResponse) Descriptor() ([]byte, []int) {
 	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{10}
 }
 
+// ClaimExclusiveRequest names the topic and who wants it.
+type ClaimExclusiveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Topic         string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	ClientId      string                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	Origin        *v1.Origin             `protobuf:"bytes,4,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimExclusiveRequest) Reset() {
+	*x = ClaimExclusiveRequest{}
+	mi := &file_pando_router_v1_router_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimExclusiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimExclusiveRequest) ProtoMessage() {}
+
+func (x *ClaimExclusiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_router_v1_router_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimExclusiveRequest.ProtoReflect.Descriptor instead.
+func (*ClaimExclusiveRequest) Descriptor() ([]byte, []int) {
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ClaimExclusiveRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ClaimExclusiveRequest) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *ClaimExclusiveRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *ClaimExclusiveRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+// ClaimExclusiveResponse carries the epoch of the grant.
+type ClaimExclusiveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grant         uint64                 `protobuf:"varint,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimExclusiveResponse) Reset() {
+	*x = ClaimExclusiveResponse{}
+	mi := &file_pando_router_v1_router_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimExclusiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimExclusiveResponse) ProtoMessage() {}
+
+func (x *ClaimExclusiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_router_v1_router_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimExclusiveResponse.ProtoReflect.Descriptor instead.
+func (*ClaimExclusiveResponse) Descriptor() ([]byte, []int) {
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ClaimExclusiveResponse) GetGrant() uint64 {
+	if x != nil {
+		return x.Grant
+	}
+	return 0
+}
+
 // ReadRetainedRequest selects retained messages of one retained partition.
 type ReadRetainedRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -736,7 +858,7 @@ type ReadRetainedRequest struct {
 
 func (x *ReadRetainedRequest) Reset() {
 	*x = ReadRetainedRequest{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[11]
+	mi := &file_pando_router_v1_router_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +870,7 @@ func (x *ReadRetainedRequest) String() string {
 func (*ReadRetainedRequest) ProtoMessage() {}
 
 func (x *ReadRetainedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[11]
+	mi := &file_pando_router_v1_router_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +883,7 @@ func (x *ReadRetainedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetainedRequest.ProtoReflect.Descriptor instead.
 func (*ReadRetainedRequest) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{11}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReadRetainedRequest) GetPartition() uint32 {
@@ -802,7 +924,7 @@ type ReadRetainedResponse struct {
 
 func (x *ReadRetainedResponse) Reset() {
 	*x = ReadRetainedResponse{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[12]
+	mi := &file_pando_router_v1_router_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +936,7 @@ func (x *ReadRetainedResponse) String() string {
 func (*ReadRetainedResponse) ProtoMessage() {}
 
 func (x *ReadRetainedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[12]
+	mi := &file_pando_router_v1_router_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +949,7 @@ func (x *ReadRetainedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRetainedResponse.ProtoReflect.Descriptor instead.
 func (*ReadRetainedResponse) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{12}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReadRetainedResponse) GetMessages() []*v1.Message {
@@ -850,7 +972,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[13]
+	mi := &file_pando_router_v1_router_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +984,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[13]
+	mi := &file_pando_router_v1_router_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +997,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{13}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListRoutesRequest) GetTenant() string {
@@ -916,7 +1038,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[14]
+	mi := &file_pando_router_v1_router_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1050,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[14]
+	mi := &file_pando_router_v1_router_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1063,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{14}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*RouteRow {
@@ -963,7 +1085,7 @@ type RouteRow struct {
 
 func (x *RouteRow) Reset() {
 	*x = RouteRow{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[15]
+	mi := &file_pando_router_v1_router_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1097,7 @@ func (x *RouteRow) String() string {
 func (*RouteRow) ProtoMessage() {}
 
 func (x *RouteRow) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[15]
+	mi := &file_pando_router_v1_router_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1110,7 @@ func (x *RouteRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteRow.ProtoReflect.Descriptor instead.
 func (*RouteRow) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{15}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RouteRow) GetFilter() string {
@@ -1021,7 +1143,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[16]
+	mi := &file_pando_router_v1_router_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1155,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[16]
+	mi := &file_pando_router_v1_router_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1168,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{16}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{18}
 }
 
 // StatsResponse maps names to values.
@@ -1059,7 +1181,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_pando_router_v1_router_proto_msgTypes[17]
+	mi := &file_pando_router_v1_router_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1193,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pando_router_v1_router_proto_msgTypes[17]
+	mi := &file_pando_router_v1_router_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1206,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{17}
+	return file_pando_router_v1_router_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StatsResponse) GetStats() map[string]int64 {
@@ -1116,11 +1238,12 @@ const file_pando_router_v1_router_proto_rawDesc = "" +
 	"\x05batch\x18\x03 \x01(\v2\x1d.pando.router.v1.PublishBatchH\x00R\x05batch\x12\x16\n" +
 	"\x05close\x18\x04 \x01(\bH\x00R\x05close\x123\n" +
 	"\x04more\x18\x05 \x03(\v2\x1f.pando.router.v1.PublishRequestR\x04moreB\a\n" +
-	"\x05frame\"8\n" +
+	"\x05frame\"R\n" +
 	"\n" +
 	"PublishAck\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
-	"\amatched\x18\x02 \x01(\bR\amatched\">\n" +
+	"\amatched\x18\x02 \x01(\bR\amatched\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused\">\n" +
 	"\vPublishAcks\x12/\n" +
 	"\x04acks\x18\x01 \x03(\v2\x1b.pando.router.v1.PublishAckR\x04acks\"\x9e\x02\n" +
 	"\x0fPublishResponse\x12\x18\n" +
@@ -1138,7 +1261,14 @@ const file_pando_router_v1_router_proto_rawDesc = "" +
 	"\x13UpdateRoutesRequest\x12/\n" +
 	"\x06origin\x18\x01 \x01(\v2\x17.pando.broker.v1.OriginR\x06origin\x123\n" +
 	"\x06deltas\x18\x02 \x03(\v2\x1b.pando.broker.v1.RouteDeltaR\x06deltas\"\x16\n" +
-	"\x14UpdateRoutesResponse\"y\n" +
+	"\x14UpdateRoutesResponse\"\x93\x01\n" +
+	"\x15ClaimExclusiveRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12/\n" +
+	"\x06origin\x18\x04 \x01(\v2\x17.pando.broker.v1.OriginR\x06origin\".\n" +
+	"\x16ClaimExclusiveResponse\x12\x14\n" +
+	"\x05grant\x18\x01 \x01(\x04R\x05grant\"y\n" +
 	"\x13ReadRetainedRequest\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
@@ -1163,11 +1293,12 @@ const file_pando_router_v1_router_proto_rawDesc = "" +
 	"\n" +
 	"StatsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\x8e\x04\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\xf1\x04\n" +
 	"\rRouterService\x12P\n" +
 	"\aPublish\x12\x1f.pando.router.v1.PublishRequest\x1a .pando.router.v1.PublishResponse(\x010\x01\x12P\n" +
 	"\aDeliver\x12\x1f.pando.router.v1.DeliverRequest\x1a .pando.router.v1.DeliverResponse(\x010\x01\x12[\n" +
-	"\fUpdateRoutes\x12$.pando.router.v1.UpdateRoutesRequest\x1a%.pando.router.v1.UpdateRoutesResponse\x12]\n" +
+	"\fUpdateRoutes\x12$.pando.router.v1.UpdateRoutesRequest\x1a%.pando.router.v1.UpdateRoutesResponse\x12a\n" +
+	"\x0eClaimExclusive\x12&.pando.router.v1.ClaimExclusiveRequest\x1a'.pando.router.v1.ClaimExclusiveResponse\x12]\n" +
 	"\fReadRetained\x12$.pando.router.v1.ReadRetainedRequest\x1a%.pando.router.v1.ReadRetainedResponse0\x01\x12U\n" +
 	"\n" +
 	"ListRoutes\x12\".pando.router.v1.ListRoutesRequest\x1a#.pando.router.v1.ListRoutesResponse\x12F\n" +
@@ -1185,76 +1316,81 @@ func file_pando_router_v1_router_proto_rawDescGZIP() []byte {
 	return file_pando_router_v1_router_proto_rawDescData
 }
 
-var file_pando_router_v1_router_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_pando_router_v1_router_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_pando_router_v1_router_proto_goTypes = []any{
-	(*PublishOpen)(nil),          // 0: pando.router.v1.PublishOpen
-	(*Publish)(nil),              // 1: pando.router.v1.Publish
-	(*PublishBatch)(nil),         // 2: pando.router.v1.PublishBatch
-	(*PublishRequest)(nil),       // 3: pando.router.v1.PublishRequest
-	(*PublishAck)(nil),           // 4: pando.router.v1.PublishAck
-	(*PublishAcks)(nil),          // 5: pando.router.v1.PublishAcks
-	(*PublishResponse)(nil),      // 6: pando.router.v1.PublishResponse
-	(*DeliverRequest)(nil),       // 7: pando.router.v1.DeliverRequest
-	(*DeliverResponse)(nil),      // 8: pando.router.v1.DeliverResponse
-	(*UpdateRoutesRequest)(nil),  // 9: pando.router.v1.UpdateRoutesRequest
-	(*UpdateRoutesResponse)(nil), // 10: pando.router.v1.UpdateRoutesResponse
-	(*ReadRetainedRequest)(nil),  // 11: pando.router.v1.ReadRetainedRequest
-	(*ReadRetainedResponse)(nil), // 12: pando.router.v1.ReadRetainedResponse
-	(*ListRoutesRequest)(nil),    // 13: pando.router.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),   // 14: pando.router.v1.ListRoutesResponse
-	(*RouteRow)(nil),             // 15: pando.router.v1.RouteRow
-	(*StatsRequest)(nil),         // 16: pando.router.v1.StatsRequest
-	(*StatsResponse)(nil),        // 17: pando.router.v1.StatsResponse
-	nil,                          // 18: pando.router.v1.StatsResponse.StatsEntry
-	(*v1.Source)(nil),            // 19: pando.broker.v1.Source
-	(*v1.NodeRef)(nil),           // 20: pando.broker.v1.NodeRef
-	(*v1.Message)(nil),           // 21: pando.broker.v1.Message
-	(*v1.Share)(nil),             // 22: pando.broker.v1.Share
-	(*v1.Opened)(nil),            // 23: pando.broker.v1.Opened
-	(*v1.Closed)(nil),            // 24: pando.broker.v1.Closed
-	(*v1.DeliverRequest)(nil),    // 25: pando.broker.v1.DeliverRequest
-	(*v1.DeliverResponse)(nil),   // 26: pando.broker.v1.DeliverResponse
-	(*v1.Origin)(nil),            // 27: pando.broker.v1.Origin
-	(*v1.RouteDelta)(nil),        // 28: pando.broker.v1.RouteDelta
+	(*PublishOpen)(nil),            // 0: pando.router.v1.PublishOpen
+	(*Publish)(nil),                // 1: pando.router.v1.Publish
+	(*PublishBatch)(nil),           // 2: pando.router.v1.PublishBatch
+	(*PublishRequest)(nil),         // 3: pando.router.v1.PublishRequest
+	(*PublishAck)(nil),             // 4: pando.router.v1.PublishAck
+	(*PublishAcks)(nil),            // 5: pando.router.v1.PublishAcks
+	(*PublishResponse)(nil),        // 6: pando.router.v1.PublishResponse
+	(*DeliverRequest)(nil),         // 7: pando.router.v1.DeliverRequest
+	(*DeliverResponse)(nil),        // 8: pando.router.v1.DeliverResponse
+	(*UpdateRoutesRequest)(nil),    // 9: pando.router.v1.UpdateRoutesRequest
+	(*UpdateRoutesResponse)(nil),   // 10: pando.router.v1.UpdateRoutesResponse
+	(*ClaimExclusiveRequest)(nil),  // 11: pando.router.v1.ClaimExclusiveRequest
+	(*ClaimExclusiveResponse)(nil), // 12: pando.router.v1.ClaimExclusiveResponse
+	(*ReadRetainedRequest)(nil),    // 13: pando.router.v1.ReadRetainedRequest
+	(*ReadRetainedResponse)(nil),   // 14: pando.router.v1.ReadRetainedResponse
+	(*ListRoutesRequest)(nil),      // 15: pando.router.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 16: pando.router.v1.ListRoutesResponse
+	(*RouteRow)(nil),               // 17: pando.router.v1.RouteRow
+	(*StatsRequest)(nil),           // 18: pando.router.v1.StatsRequest
+	(*StatsResponse)(nil),          // 19: pando.router.v1.StatsResponse
+	nil,                            // 20: pando.router.v1.StatsResponse.StatsEntry
+	(*v1.Source)(nil),              // 21: pando.broker.v1.Source
+	(*v1.NodeRef)(nil),             // 22: pando.broker.v1.NodeRef
+	(*v1.Message)(nil),             // 23: pando.broker.v1.Message
+	(*v1.Share)(nil),               // 24: pando.broker.v1.Share
+	(*v1.Opened)(nil),              // 25: pando.broker.v1.Opened
+	(*v1.Closed)(nil),              // 26: pando.broker.v1.Closed
+	(*v1.DeliverRequest)(nil),      // 27: pando.broker.v1.DeliverRequest
+	(*v1.DeliverResponse)(nil),     // 28: pando.broker.v1.DeliverResponse
+	(*v1.Origin)(nil),              // 29: pando.broker.v1.Origin
+	(*v1.RouteDelta)(nil),          // 30: pando.broker.v1.RouteDelta
 }
 var file_pando_router_v1_router_proto_depIdxs = []int32{
-	19, // 0: pando.router.v1.PublishOpen.source:type_name -> pando.broker.v1.Source
-	20, // 1: pando.router.v1.PublishOpen.from:type_name -> pando.broker.v1.NodeRef
-	21, // 2: pando.router.v1.Publish.msg:type_name -> pando.broker.v1.Message
-	22, // 3: pando.router.v1.Publish.share:type_name -> pando.broker.v1.Share
+	21, // 0: pando.router.v1.PublishOpen.source:type_name -> pando.broker.v1.Source
+	22, // 1: pando.router.v1.PublishOpen.from:type_name -> pando.broker.v1.NodeRef
+	23, // 2: pando.router.v1.Publish.msg:type_name -> pando.broker.v1.Message
+	24, // 3: pando.router.v1.Publish.share:type_name -> pando.broker.v1.Share
 	1,  // 4: pando.router.v1.PublishBatch.publishes:type_name -> pando.router.v1.Publish
 	0,  // 5: pando.router.v1.PublishRequest.open:type_name -> pando.router.v1.PublishOpen
 	2,  // 6: pando.router.v1.PublishRequest.batch:type_name -> pando.router.v1.PublishBatch
 	3,  // 7: pando.router.v1.PublishRequest.more:type_name -> pando.router.v1.PublishRequest
 	4,  // 8: pando.router.v1.PublishAcks.acks:type_name -> pando.router.v1.PublishAck
-	23, // 9: pando.router.v1.PublishResponse.opened:type_name -> pando.broker.v1.Opened
+	25, // 9: pando.router.v1.PublishResponse.opened:type_name -> pando.broker.v1.Opened
 	5,  // 10: pando.router.v1.PublishResponse.acks:type_name -> pando.router.v1.PublishAcks
-	24, // 11: pando.router.v1.PublishResponse.closed:type_name -> pando.broker.v1.Closed
+	26, // 11: pando.router.v1.PublishResponse.closed:type_name -> pando.broker.v1.Closed
 	6,  // 12: pando.router.v1.PublishResponse.more:type_name -> pando.router.v1.PublishResponse
-	25, // 13: pando.router.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
-	26, // 14: pando.router.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
-	27, // 15: pando.router.v1.UpdateRoutesRequest.origin:type_name -> pando.broker.v1.Origin
-	28, // 16: pando.router.v1.UpdateRoutesRequest.deltas:type_name -> pando.broker.v1.RouteDelta
-	21, // 17: pando.router.v1.ReadRetainedResponse.messages:type_name -> pando.broker.v1.Message
-	15, // 18: pando.router.v1.ListRoutesResponse.routes:type_name -> pando.router.v1.RouteRow
-	18, // 19: pando.router.v1.StatsResponse.stats:type_name -> pando.router.v1.StatsResponse.StatsEntry
-	3,  // 20: pando.router.v1.RouterService.Publish:input_type -> pando.router.v1.PublishRequest
-	7,  // 21: pando.router.v1.RouterService.Deliver:input_type -> pando.router.v1.DeliverRequest
-	9,  // 22: pando.router.v1.RouterService.UpdateRoutes:input_type -> pando.router.v1.UpdateRoutesRequest
-	11, // 23: pando.router.v1.RouterService.ReadRetained:input_type -> pando.router.v1.ReadRetainedRequest
-	13, // 24: pando.router.v1.RouterService.ListRoutes:input_type -> pando.router.v1.ListRoutesRequest
-	16, // 25: pando.router.v1.RouterService.Stats:input_type -> pando.router.v1.StatsRequest
-	6,  // 26: pando.router.v1.RouterService.Publish:output_type -> pando.router.v1.PublishResponse
-	8,  // 27: pando.router.v1.RouterService.Deliver:output_type -> pando.router.v1.DeliverResponse
-	10, // 28: pando.router.v1.RouterService.UpdateRoutes:output_type -> pando.router.v1.UpdateRoutesResponse
-	12, // 29: pando.router.v1.RouterService.ReadRetained:output_type -> pando.router.v1.ReadRetainedResponse
-	14, // 30: pando.router.v1.RouterService.ListRoutes:output_type -> pando.router.v1.ListRoutesResponse
-	17, // 31: pando.router.v1.RouterService.Stats:output_type -> pando.router.v1.StatsResponse
-	26, // [26:32] is the sub-list for method output_type
-	20, // [20:26] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	27, // 13: pando.router.v1.DeliverRequest.frame:type_name -> pando.broker.v1.DeliverRequest
+	28, // 14: pando.router.v1.DeliverResponse.frame:type_name -> pando.broker.v1.DeliverResponse
+	29, // 15: pando.router.v1.UpdateRoutesRequest.origin:type_name -> pando.broker.v1.Origin
+	30, // 16: pando.router.v1.UpdateRoutesRequest.deltas:type_name -> pando.broker.v1.RouteDelta
+	29, // 17: pando.router.v1.ClaimExclusiveRequest.origin:type_name -> pando.broker.v1.Origin
+	23, // 18: pando.router.v1.ReadRetainedResponse.messages:type_name -> pando.broker.v1.Message
+	17, // 19: pando.router.v1.ListRoutesResponse.routes:type_name -> pando.router.v1.RouteRow
+	20, // 20: pando.router.v1.StatsResponse.stats:type_name -> pando.router.v1.StatsResponse.StatsEntry
+	3,  // 21: pando.router.v1.RouterService.Publish:input_type -> pando.router.v1.PublishRequest
+	7,  // 22: pando.router.v1.RouterService.Deliver:input_type -> pando.router.v1.DeliverRequest
+	9,  // 23: pando.router.v1.RouterService.UpdateRoutes:input_type -> pando.router.v1.UpdateRoutesRequest
+	11, // 24: pando.router.v1.RouterService.ClaimExclusive:input_type -> pando.router.v1.ClaimExclusiveRequest
+	13, // 25: pando.router.v1.RouterService.ReadRetained:input_type -> pando.router.v1.ReadRetainedRequest
+	15, // 26: pando.router.v1.RouterService.ListRoutes:input_type -> pando.router.v1.ListRoutesRequest
+	18, // 27: pando.router.v1.RouterService.Stats:input_type -> pando.router.v1.StatsRequest
+	6,  // 28: pando.router.v1.RouterService.Publish:output_type -> pando.router.v1.PublishResponse
+	8,  // 29: pando.router.v1.RouterService.Deliver:output_type -> pando.router.v1.DeliverResponse
+	10, // 30: pando.router.v1.RouterService.UpdateRoutes:output_type -> pando.router.v1.UpdateRoutesResponse
+	12, // 31: pando.router.v1.RouterService.ClaimExclusive:output_type -> pando.router.v1.ClaimExclusiveResponse
+	14, // 32: pando.router.v1.RouterService.ReadRetained:output_type -> pando.router.v1.ReadRetainedResponse
+	16, // 33: pando.router.v1.RouterService.ListRoutes:output_type -> pando.router.v1.ListRoutesResponse
+	19, // 34: pando.router.v1.RouterService.Stats:output_type -> pando.router.v1.StatsResponse
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_pando_router_v1_router_proto_init() }
@@ -1279,7 +1415,7 @@ func file_pando_router_v1_router_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pando_router_v1_router_proto_rawDesc), len(file_pando_router_v1_router_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

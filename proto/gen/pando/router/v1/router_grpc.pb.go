@@ -21,12 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RouterService_Publish_FullMethodName      = "/pando.router.v1.RouterService/Publish"
-	RouterService_Deliver_FullMethodName      = "/pando.router.v1.RouterService/Deliver"
-	RouterService_UpdateRoutes_FullMethodName = "/pando.router.v1.RouterService/UpdateRoutes"
-	RouterService_ReadRetained_FullMethodName = "/pando.router.v1.RouterService/ReadRetained"
-	RouterService_ListRoutes_FullMethodName   = "/pando.router.v1.RouterService/ListRoutes"
-	RouterService_Stats_FullMethodName        = "/pando.router.v1.RouterService/Stats"
+	RouterService_Publish_FullMethodName        = "/pando.router.v1.RouterService/Publish"
+	RouterService_Deliver_FullMethodName        = "/pando.router.v1.RouterService/Deliver"
+	RouterService_UpdateRoutes_FullMethodName   = "/pando.router.v1.RouterService/UpdateRoutes"
+	RouterService_ClaimExclusive_FullMethodName = "/pando.router.v1.RouterService/ClaimExclusive"
+	RouterService_ReadRetained_FullMethodName   = "/pando.router.v1.RouterService/ReadRetained"
+	RouterService_ListRoutes_FullMethodName     = "/pando.router.v1.RouterService/ListRoutes"
+	RouterService_Stats_FullMethodName          = "/pando.router.v1.RouterService/Stats"
 )
 
 // RouterServiceClient is the client API for RouterService service.
@@ -41,6 +42,8 @@ type RouterServiceClient interface {
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
 	// UpdateRoutes applies route deltas of one origin, in order.
 	UpdateRoutes(ctx context.Context, in *UpdateRoutesRequest, opts ...grpc.CallOption) (*UpdateRoutesResponse, error)
+	// ClaimExclusive asks the owner of a topic partition for a topic that only one client may be subscribed to exclusively.
+	ClaimExclusive(ctx context.Context, in *ClaimExclusiveRequest, opts ...grpc.CallOption) (*ClaimExclusiveResponse, error)
 	// ReadRetained streams retained messages of one retained partition that match a filter.
 	ReadRetained(ctx context.Context, in *ReadRetainedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadRetainedResponse], error)
 	// ListRoutes pages through the routes this process knows.
@@ -87,6 +90,16 @@ func (c *routerServiceClient) UpdateRoutes(ctx context.Context, in *UpdateRoutes
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpdateRoutesResponse)
 	err := c.cc.Invoke(ctx, RouterService_UpdateRoutes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *routerServiceClient) ClaimExclusive(ctx context.Context, in *ClaimExclusiveRequest, opts ...grpc.CallOption) (*ClaimExclusiveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClaimExclusiveResponse)
+	err := c.cc.Invoke(ctx, RouterService_ClaimExclusive_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +157,8 @@ type RouterServiceServer interface {
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
 	// UpdateRoutes applies route deltas of one origin, in order.
 	UpdateRoutes(context.Context, *UpdateRoutesRequest) (*UpdateRoutesResponse, error)
+	// ClaimExclusive asks the owner of a topic partition for a topic that only one client may be subscribed to exclusively.
+	ClaimExclusive(context.Context, *ClaimExclusiveRequest) (*ClaimExclusiveResponse, error)
 	// ReadRetained streams retained messages of one retained partition that match a filter.
 	ReadRetained(*ReadRetainedRequest, grpc.ServerStreamingServer[ReadRetainedResponse]) error
 	// ListRoutes pages through the routes this process knows.
@@ -168,6 +183,9 @@ func (UnimplementedRouterServiceServer) Deliver(grpc.BidiStreamingServer[Deliver
 }
 func (UnimplementedRouterServiceServer) UpdateRoutes(context.Context, *UpdateRoutesRequest) (*UpdateRoutesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateRoutes not implemented")
+}
+func (UnimplementedRouterServiceServer) ClaimExclusive(context.Context, *ClaimExclusiveRequest) (*ClaimExclusiveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClaimExclusive not implemented")
 }
 func (UnimplementedRouterServiceServer) ReadRetained(*ReadRetainedRequest, grpc.ServerStreamingServer[ReadRetainedResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadRetained not implemented")
@@ -231,6 +249,24 @@ func _RouterService_UpdateRoutes_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RouterService_ClaimExclusive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClaimExclusiveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RouterServiceServer).ClaimExclusive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RouterService_ClaimExclusive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RouterServiceServer).ClaimExclusive(ctx, req.(*ClaimExclusiveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RouterService_ReadRetained_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ReadRetainedRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -288,6 +324,10 @@ var RouterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateRoutes",
 			Handler:    _RouterService_UpdateRoutes_Handler,
+		},
+		{
+			MethodName: "ClaimExclusive",
+			Handler:    _RouterService_ClaimExclusive_Handler,
 		},
 		{
 			MethodName: "ListRoutes",
