@@ -14,7 +14,7 @@ import (
 // Flood is one kind of misbehaviour. It runs until ctx ends and adds up what it did.
 type Flood struct {
 	Name string
-	Unit string // what Done counts
+	Unit string  // what Done counts
 	Most float64 // of them per second, if the server has to slow it down; 0: no limit
 	Run  func(ctx context.Context, addr string, done *atomic.Int64)
 }
