@@ -165,6 +165,13 @@ fuzz: ## fuzz every decoder for FUZZTIME each (20s)
 		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$dir < /dev/null; \
 	done
 
+SEED      ?= 1
+SEQUENCES ?= 10000
+
+.PHONY: diff
+diff: needs build ## the same packets into pando and mosquitto, answers compared (SEED=n SEQUENCES=10000)
+	@go test -count=1 -v -timeout 60m -run TestMosquittoSaysTheSame ./deploy/diff -args -seed $(SEED) -sequences $(SEQUENCES) -program $(CURDIR)/bin/pando
+
 ##@ Tidy
 
 .PHONY: clean
