@@ -50,7 +50,8 @@ func fanOut(t *testing.T, readers int) (highest int) {
 	return highest
 }
 
-// Case 19: whoever connects and says nothing, or little, is disconnected in time on every kind of listener; one that is connected, by its keep-alive.
+// Case 19: whoever connects and says nothing, or little, is disconnected in time on every kind of listener; one that is
+// connected, by its keep-alive, which max_keepalive bounds for clients that can be told so (5.0).
 func TestHardening19Slowloris(t *testing.T) {
 	t.Parallel()
 	const limit = 400 * time.Millisecond
@@ -89,7 +90,7 @@ func TestHardening19Slowloris(t *testing.T) {
 			}
 			old := w.connect(t, packet.V311, fmt.Sprint("idle 4 ", keepAlive), func(p *packet.Connect) { p.KeepAlive = keepAlive })
 			c.expectEnd(packet.KeepAliveTimeout)
-			old.expectClosed()
+			old.quiet() // it was not told of another keep-alive, so its own holds
 		})
 	}
 	t.Cleanup(func() {
