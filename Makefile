@@ -26,9 +26,9 @@ help: ## explain the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: ## build pando and run everything in one process, state in ./data (ARGS="--port-offset 100")
+run: ## build pando and pandoctl, and run everything in one process, state in ./data (ARGS="--port-offset 100")
 	@mkdir -p bin
-	@$(GOBUILD) -o bin/ ./deploy/cmd/pando
+	@$(GOBUILD) -o bin/ ./deploy/cmd/pando ./mgmt-api/cmd/pandoctl
 	@exec bin/pando run $(ARGS)
 
 .PHONY: build
@@ -164,6 +164,13 @@ fuzz: ## fuzz every decoder for FUZZTIME each (20s)
 		echo "$$dir $$name"; \
 		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$dir < /dev/null; \
 	done
+
+SEED      ?= 1
+SEQUENCES ?= 10000
+
+.PHONY: diff
+diff: needs build ## the same packets into pando and mosquitto, answers compared (SEED=n SEQUENCES=10000)
+	@go test -count=1 -v -timeout 60m -run TestMosquittoSaysTheSame ./deploy/diff -args -seed $(SEED) -sequences $(SEQUENCES) -program $(CURDIR)/bin/pando
 
 ##@ Tidy
 

@@ -25,6 +25,8 @@ type client struct {
 	t  *testing.T
 	nc net.Conn
 	v  packet.Version
+
+	published int // messages that expectAck and quietBut came across
 }
 
 // dial connects a client to a listener.

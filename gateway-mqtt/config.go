@@ -28,7 +28,7 @@ type Config struct {
 	KeepaliveBackoff        float64       `yaml:"keepalive_backoff" default:"0.75" doc:"A client is gone after its keep-alive times this times two."`
 	MaxKeepAlive            time.Duration `yaml:"max_keepalive" default:"0s" doc:"Longest keep-alive of clients that can be told of it (MQTT 5), also of those that ask for none; 0 means no limit."`
 	ResponseInformation     string        `yaml:"response_information" doc:"Beginning of response topics, told to MQTT 5 clients that ask for it; %c and %u stand for client id and user name. Empty: they are told nothing."`
-	ServerReference         string        `yaml:"server_reference" doc:"Where MQTT 5 clients shall go when this node has too many connections or stops (host:port, more than one divided by blanks): they hear 'use another server' with it. Empty: they hear only what is the matter."`
+	ServerReference         string        `yaml:"server_reference" doc:"Where MQTT 5 clients shall go when a quota of connections refuses them or this node stops (host:port, more than one divided by blanks): they hear 'use another server' with it. Empty: they hear only what is the matter."`
 	IdleTimeout             time.Duration `yaml:"idle_timeout" default:"30s" doc:"Time from the first byte of MQTT that could come to a complete CONNECT."`
 	WebSocketProtocolHeader bool          `yaml:"websocket_protocol_header" default:"true" doc:"Refuse WebSocket clients that offer no sub-protocol of MQTT."`
 	HighWater               int64         `yaml:"high_water" default:"128KB" unit:"bytes" doc:"Output of one client above which messages wait in its session and nothing more is read from it."`

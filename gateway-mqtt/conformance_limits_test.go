@@ -63,6 +63,13 @@ func TestMaximumPacketSize(t *testing.T) {
 			t.Errorf("%+v", n)
 		}
 	})
+	t.Run("a refusal has no explanation", func(t *testing.T) {
+		t.Parallel()
+		c := w.dial(t, "tcp", packet.V5)
+		c.raw([]byte("\x10\x13\x00\x04MQTT\x05\x02\x00\x00\x05\x27\x00\x00\x00\x05\x00\x01\xff")) // at most five bytes
+		exactly(t, c, "\x20\x03\x00\x81\x00")
+		c.expectClosed()
+	})
 	t.Run("an explanation is left out", func(t *testing.T) {
 		t.Parallel()
 		for limit, explained := range map[uint32]bool{20: false, 21: true} {

@@ -206,7 +206,7 @@ func TestWillMessage(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T, v packet.Version) {
 				watcher := w.connect(t, v, own(t)+"watcher")
-				watcher.subscribe(1, own(t))
+				w.settled(watcher, own(t), packet.Subscription{QoS: 1})
 				w.cut(t, w.connect(t, v, own(t), dying(t, func(m *packet.Will) { m.Retain = kept })), own(t))
 				watcher.receive(own(t), "gone")
 				late := w.connect(t, v, own(t)+"late")
@@ -216,7 +216,7 @@ func TestWillMessage(t *testing.T) {
 						t.Error("without the retain flag")
 					}
 				}
-				late.only(watcher, own(t))
+				late.only(w.connect(t, v, own(t)+"pub"), own(t))
 			})
 		})
 	}

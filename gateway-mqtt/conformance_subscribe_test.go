@@ -91,7 +91,8 @@ func TestRetain(t *testing.T) {
 	t.Run("flag of a new message", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, v packet.Version) {
-			c := late(t, v)
+			c := w.connect(t, v, own(t))
+			w.settled(c, own(t), packet.Subscription{QoS: 1})
 			with(t, v, 1)
 			if p := c.receive(own(t), "kept"); p.Retain {
 				t.Error("with the retain flag")
@@ -101,7 +102,7 @@ func TestRetain(t *testing.T) {
 	t.Run("retain as published", func(t *testing.T) {
 		t.Parallel()
 		c := w.connect(t, packet.V5, own(t))
-		c.subscribed(packet.Subscription{Filter: own(t), QoS: 1, RetainAsPublished: true})
+		w.settled(c, own(t), packet.Subscription{QoS: 1, RetainAsPublished: true})
 		pub := with(t, packet.V5, 1)
 		if p := c.receive(own(t), "kept"); !p.Retain {
 			t.Error("without the retain flag")
@@ -328,15 +329,15 @@ func TestOverlap(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, v packet.Version) {
 			c := w.connect(t, v, own(t))
-			for i, filter := range []string{own(t), own(t) + "/#", own(t)[:len(own(t))-1-len(v.String())] + "/+"} {
+			for i, filter := range []string{own(t) + "/x", own(t) + "/#", own(t) + "/+"} {
 				c.subscribe([]byte{0, 2, 1}[i], filter)
 			}
 			pub := w.connect(t, v, own(t)+"pub")
-			pub.flow(message(2, 1, own(t), "x"))
-			if p := c.receive(own(t), "x"); p.QoS != 2 {
+			pub.flow(message(2, 1, own(t)+"/x", "x"))
+			if p := c.receive(own(t)+"/x", "x"); p.QoS != 2 {
 				t.Errorf("QoS %d", p.QoS)
 			}
-			c.only(pub, own(t))
+			c.only(pub, own(t)+"/x")
 		})
 	})
 	t.Run("identifiers of all", func(t *testing.T) {

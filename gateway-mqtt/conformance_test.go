@@ -112,3 +112,12 @@ func (c *client) only(pub *client, topic string) {
 	pub.flow(message(1, 63000, topic, "last"))
 	c.receive(topic, "last")
 }
+
+// settled makes a subscription of a topic and all below it, and waits until the retained messages for it have been read: what comes later is new.
+func (w *world) settled(c *client, topic string, s packet.Subscription) {
+	c.t.Helper()
+	w.connect(c.t, c.v, topic+"/marker").flow(retained(1, 1, topic+"/marker", "retained"))
+	s.Filter = topic + "/#"
+	c.subscribed(s)
+	c.receive(topic+"/marker", "retained")
+}

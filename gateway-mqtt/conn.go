@@ -184,6 +184,7 @@ func (c *conn) malformed(err error, body []byte, t packet.Type) {
 			c.close(reasonMalformed)
 			return
 		}
+		kind = "" // how large an answer may be is not known (MQTT-3.2.2-19)
 	}
 	c.end(disconnectFor(code), code, kind, reasonMalformed)
 }

@@ -119,7 +119,25 @@ func (i Info) Next(w io.Writer) {
 	if plain >= 0 {
 		fmt.Fprintf(w, "Publish: mosquitto_pub %s -t hello/world -m hi -q 1\n", i.Listeners[plain].place())
 	}
-	fmt.Fprintf(w, "Look:    pandoctl --data-dir %s clients list\n", quote(i.DataDir))
+	fmt.Fprintf(w, "Look:    %s --data-dir %s clients list\n", quote(beside("pandoctl")), quote(i.DataDir))
+}
+
+// beside is how to call a program that was built or installed with this one: by its path if it lies in the same directory, else by its name.
+func beside(name string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err != nil {
+		return name
+	}
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return path
 }
 
 // host is how a client on this machine names the listener's host.

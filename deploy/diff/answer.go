@@ -14,6 +14,7 @@ import (
 type answer struct {
 	kind  string // name of the packet; "END"
 	topic string // of a PUBLISH
+	body  string // its payload
 	text  string // everything that is compared, kind included
 	id    uint16 // of what is to be answered
 	qos   byte
@@ -65,7 +66,6 @@ func (f *fields) take(n int) []byte {
 
 func (f *fields) u8() byte     { return f.take(1)[0] }
 func (f *fields) u16() uint16  { return binary.BigEndian.Uint16(f.take(2)) }
-func (f *fields) u32() uint32  { return binary.BigEndian.Uint32(f.take(4)) }
 func (f *fields) text() string { return string(f.take(int(f.u16()))) }
 
 func (f *fields) varint() int {
@@ -171,7 +171,8 @@ func (d *decoder) publish(first byte, f *fields) answer {
 	case alias != 0:
 		a.topic = d.aliases[alias]
 	}
-	a.text = fmt.Sprintf("PUBLISH %q qos=%d retain=%d dup=%d %q %s", a.topic, a.qos, first&1, first>>3&1, f.take(len(f.b)), props)
+	a.body = string(f.take(len(f.b)))
+	a.text = fmt.Sprintf("PUBLISH %q qos=%d retain=%d dup=%d %q %s", a.topic, a.qos, first&1, first>>3&1, a.body, props)
 	return a
 }
 

@@ -17,10 +17,10 @@ import (
 var (
 	seed      = flag.Uint64("seed", 1, "seed of the sequences")
 	first     = flag.Uint64("first", 0, "number of the first sequence")
-	limit     = flag.Duration("limit", 2*time.Second, "how long Pando may take to say what mosquitto said")
+	limit     = flag.Duration("limit", 5*time.Second, "how long Pando may take to say what mosquitto said")
 	retries   = flag.Int("retries", 2, "how often a sequence that differs is tried again, slowly")
 	program   = flag.String("program", "", "pando, if it is built already")
-	sequences = flag.Int("sequences", 300, "how many")
+	sequences = flag.Int("sequences", 400, "how many")
 )
 
 // build makes pando.
@@ -57,7 +57,7 @@ func TestMosquittoSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, theirs)
-	ours, err := diff.StartPando(ctx, build(t), t.TempDir())
+	ours, err := diff.StartPando(ctx, build(t), t.TempDir(), diff.Settings())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,13 @@ func (s *side) alive(slot int) bool {
 	return s.links[slot] != nil && !s.links[slot].over
 }
 
+// acted is how many acknowledgements were sent.
+func (s *side) acted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acts
+}
+
 // close ends all connections.
 func (s *side) close() {
 	for _, l := range s.links {
@@ -182,9 +189,7 @@ func (l *link) drop() {
 // settle asks every connection for PINGRESP until none says or acknowledges anything more.
 func (s *side) settle(limit time.Duration) bool {
 	for {
-		s.mu.Lock()
-		acts := s.acts
-		s.mu.Unlock()
+		acts := s.acted()
 		for _, l := range s.links {
 			if l != nil {
 				l.ping()
@@ -193,10 +198,7 @@ func (s *side) settle(limit time.Duration) bool {
 		if !s.wait(limit, s.ponged) {
 			return false
 		}
-		s.mu.Lock()
-		quiet := acts == s.acts
-		s.mu.Unlock()
-		if quiet {
+		if acts == s.acted() {
 			return true
 		}
 	}

@@ -17,6 +17,7 @@ type play struct {
 	limit        time.Duration // for Pando to say what mosquitto said
 	slow         bool
 	versions     [slots]byte
+	acted        int // acknowledgements sent to Pando before this step
 }
 
 // verdict is what a sequence led to.
@@ -114,6 +115,10 @@ func (p *play) compare(s *step, v *verdict) {
 	p.ours.wait(limit, func() bool {
 		return p.ours.ponged() && p.explained(p.differences(s))
 	})
+	if p.acted != p.ours.acted() { // what was acknowledged has to be read before the next step
+		p.ours.settle(patience)
+		p.acted = p.ours.acted()
+	}
 	p.ours.mu.Lock()
 	ds := p.differences(s)
 	if !p.ours.ponged() {

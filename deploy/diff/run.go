@@ -40,7 +40,7 @@ type Hit struct {
 }
 
 // maxFailures is how many failures are described.
-const maxFailures = 1000
+const maxFailures = 20
 
 // Run plays sequences. The error is ctx's.
 func Run(ctx context.Context, o Options) (*Report, error) {

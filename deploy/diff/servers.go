@@ -55,12 +55,16 @@ func program(name string) string {
 	return "/usr/sbin/" + name
 }
 
-// StartPando runs the all-in-one process of a binary with its files in dir.
-func StartPando(ctx context.Context, binary, dir string) (*Server, error) {
-	file := filepath.Join(dir, "pando.yaml")
-	text := fmt.Sprintf("auth:\n  allow_anonymous: true\nsession:\n  max_inflight: 20\n  expiry_interval: 2500000h\n  queue:\n    store_qos0: false\njournal:\n  durability: memory\nstore:\n  flapping_time: 1ms\n  flapping_delay: 1ms\n"+
+// Settings make Pando tell its clients the same limits as mosquitto, and take over client ids without delay.
+func Settings() string {
+	return fmt.Sprintf("auth:\n  allow_anonymous: true\nsession:\n  max_inflight: 20\n  expiry_interval: 2500000h\n  queue:\n    store_qos0: false\njournal:\n  durability: memory\nstore:\n  flapping_time: 1ms\n  flapping_delay: 1ms\n"+
 		"mqtt:\n  receive_maximum: %d\n  topic_alias_maximum: %d\n  max_packet_size: %d\n", receiveMaximum, aliasMaximum, maxPacket)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+}
+
+// StartPando runs the all-in-one process of a binary with its files in dir. settings are the text of its configuration file.
+func StartPando(ctx context.Context, binary, dir, settings string) (*Server, error) {
+	file := filepath.Join(dir, "pando.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return nil, err
 	}
 	offset, err := freeOffset()

@@ -41,6 +41,9 @@ func sub(name string, version byte, text string, options byte, props ...[]byte) 
 // twice is a property given twice.
 func twice(id byte, value ...[]byte) []byte { return join(prop(id, value...), prop(id, value...)) }
 
+// second is the name of a vector.
+const second = "second CONNECT"
+
 // vectors are for open connections.
 var vectors = []vector{
 	fixed("type 0", 0, "\x00\x00"),
@@ -128,7 +131,7 @@ var vectors = []vector{
 	fixed("PUBACK id 0", 0, "\x40\x02\x00\x00"), fixed("PUBREL id 0", 0, "\x62\x02\x00\x00"),
 	fixed("PUBACK short", 0, "\x40\x01\x00"), fixed("PUBACK long", old, "\x40\x03\x00\x01\x00"),
 	fixed("PUBACK unknown reason", v5, "\x40\x03\x00\x01\x7f"), fixed("PUBREL unknown reason", v5, "\x62\x03\x00\x01\x7f"),
-	vector{"second CONNECT", 0, func(p string) []byte { return (&connect{version: v311, id: p + "-s", clean: true}).bytes() }},
+	vector{second, 0, func(p string) []byte { return (&connect{version: v311, id: p + "-s", clean: true}).bytes() }},
 	vector{"DISCONNECT expiry twice", v5, func(string) []byte { return frame(firstDisconnect, []byte{0}, block(v5, twice(0x11, u32(0)))) }},
 	vector{"21 of QoS 2", v5, func(p string) []byte {
 		var b []byte

@@ -1,0 +1,8 @@
+//go:build long
+
+package flood_test
+
+import "time"
+
+// length of each flood.
+const length = time.Minute
