@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,8 +74,25 @@ func (s *retainedState) put(m *broker.Message) {
 	}
 	if !m.Expires.IsZero() {
 		heap.Push(&s.due, m)
+		s.prune()
 	}
 }
+
+// prune lets go of messages that were replaced or deleted before their time, when there are more of them than of others: a topic that is published to again and
+// again must not keep them all.
+func (s *retainedState) prune() {
+	if len(s.due) <= 2*s.n+pruneFloor {
+		return
+	}
+	s.due = slices.DeleteFunc(s.due, func(m *broker.Message) bool {
+		cur, ok := s.get(m.Tenant, m.Topic)
+		return !ok || cur != m
+	})
+	heap.Init(&s.due)
+}
+
+// pruneFloor is how many messages that are gone may be kept whatever their share.
+const pruneFloor = 256
 
 func (s *retainedState) get(tenant, name string) (*broker.Message, bool) {
 	if x := s.tenants[tenant]; x != nil {

@@ -87,6 +87,10 @@ unknown section, an unknown key in a section of its own and a value of another t
 A key is set, each over the one before, by: its default, an EMQ 2 installation (` + "`--emq`" + `, ` + "`EMQ_...`" + ` variables), the YAML file (` + "`--config`" + `), the environment
 (` + "`PANDO_MQTT__IDLE_TIMEOUT=20s`" + ` is mqtt.idle_timeout), ` + "`--set mqtt.idle_timeout=20s`" + `. Lists are replaced, maps are merged by name.
 
+Keys that "may change while running" do so when the process reads its configuration again: ` + "`pando config reload`" + `, SIGHUP, or POST /reload on the admin port
+(ops.listen) of any process; in a cluster of separate services, ask each gateway and each session-store. Every other key that differs is named in the answer
+and in the log, and keeps its value until the next start; a configuration that is refused changes nothing.
+
 Durations are written 10s, 5m, 2h, 7d, 2w; sizes 64KB, 1MB, 1GiB; secrets as the value itself, file:///path or env:NAME.
 
 Common to all processes: node, data_dir, port_offset, cluster, journal, log, ops, limits. Read by: mqtt, sys gateway-mqtt · session gateway-mqtt and

@@ -51,6 +51,7 @@ func TestReload(t *testing.T) {
 			return line, err
 		}))
 	await(t, away.Connect())
+	t.Cleanup(func() { away.Disconnect(0) })
 	await(t, away.Subscribe("a/#", 1, nil))
 	here, heard := client(t, url, "here", true)
 	await(t, here.Subscribe("b/1", 1, nil))
