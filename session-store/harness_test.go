@@ -293,6 +293,7 @@ func (t *tier) OpenDeliver(ctx context.Context, o broker.DeliverOpen, acks func(
 type sent struct {
 	source broker.Source
 	broker.Publish
+	at time.Time // when
 }
 
 // router is a fake of the tier of routers: it records publishes, answers them when it is told to, and holds retained messages.
@@ -370,7 +371,7 @@ func (s *publishStream) Close()                { s.once.Do(func() { close(s.done
 func (s *publishStream) Send(batch []broker.Publish) error {
 	s.r.mu.Lock()
 	for _, p := range batch {
-		s.r.got = append(s.r.got, sent{s.source, p})
+		s.r.got = append(s.r.got, sent{s.source, p, time.Now()})
 	}
 	silent := s.r.silent
 	s.r.mu.Unlock()
