@@ -33,7 +33,7 @@ func TestWatermarkAlarms(t *testing.T) {
 		w.fail()
 		w.want("alarms after a fail-over", w.alarms(), "c false 10", "c true 10")
 		g.open()
-		d = g.connect("c", persistent)
+		g.connect("c", persistent)
 		w.want("alarms when the client comes and takes all", w.alarms(), "c false 0")
 	}, shortQueue)
 }

@@ -169,7 +169,11 @@ func (c *Conn) repeat() {
 
 // unanswered lists what was sent a retry interval ago and has no answer, in order.
 func (c *Conn) unanswered(now time.Time) []outgoing {
-	due := now.Add(-c.e.set.Load().RetryInterval)
+	every := c.e.set.Load().RetryInterval
+	if every <= 0 { // it changed meanwhile
+		return nil
+	}
+	due := now.Add(-every)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []outgoing
