@@ -13,8 +13,8 @@ import (
 
 // Flood is one kind of misbehaviour. It runs until ctx ends and adds up what it did.
 type Flood struct {
-	Name string
-	Unit string  // what Done counts
+	Name string  // with its rate
+	Unit string  // what done counts
 	Most float64 // of them per second, if the server has to slow it down; 0: no limit
 	Run  func(ctx context.Context, addr string, done *atomic.Int64)
 }
@@ -22,30 +22,39 @@ type Flood struct {
 // Floods are all of them.
 func Floods() []Flood {
 	return []Flood{
-		{"connects", "connects", 0, connects},
-		{"one client id from 100 sockets", "connects", 5, oneID},
-		{"slow readers", "messages of 16 KiB to 50 readers that do not read", 0, slowReaders},
-		{"slowloris", "bytes over 1000 connections", 0, slowloris},
+		{"320 connects/s", "connects", 0, connects},
+		{"one client id from 100 sockets, 200 connects/s", "connects that were admitted", 5, oneID},
+		{"slow readers, 100 messages/s", "messages of 16 KiB to 50 readers that do not read", 0, slowReaders},
+		{"slowloris, 1000 connections", "bytes", 0, slowloris},
 	}
 }
 
-// workers runs n loops until ctx ends.
-func workers(ctx context.Context, n int, loop func(i int)) {
+// workers runs n loops until ctx ends, each of which begins no more often than every pause. The first ones begin evenly spread over one.
+func workers(ctx context.Context, n int, pause time.Duration, loop func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			for ctx.Err() == nil {
-				loop(i)
+			first := time.NewTimer(pause * time.Duration(i) / time.Duration(n))
+			defer first.Stop()
+			tick := time.NewTicker(pause)
+			defer tick.Stop()
+			for next := first.C; ; next = tick.C {
+				select {
+				case <-ctx.Done():
+					return
+				case <-next:
+					loop(i)
+				}
 			}
 		})
 	}
 	all.Wait()
 }
 
-// connects connects and leaves as fast as the server lets it.
+// connects connects and leaves.
 func connects(ctx context.Context, addr string, done *atomic.Int64) {
 	var id atomic.Int64
-	workers(ctx, 32, func(int) {
+	workers(ctx, 32, 100*time.Millisecond, func(int) {
 		if c, err := dial(ctx, addr); err == nil {
 			if c.greet(fmt.Sprint("flood-", id.Add(1)), true) == nil {
 				done.Add(1)
@@ -55,9 +64,9 @@ func connects(ctx context.Context, addr string, done *atomic.Int64) {
 	})
 }
 
-// oneID connects 100 sockets with one client id, each again as soon as another has taken it over, clean start and not in turn.
+// oneID connects 100 sockets with one client id, each again after another has taken it over, clean start and not in turn.
 func oneID(ctx context.Context, addr string, done *atomic.Int64) {
-	workers(ctx, 100, func(i int) {
+	workers(ctx, 100, 500*time.Millisecond, func(i int) {
 		c, err := dial(ctx, addr)
 		if err != nil {
 			return
@@ -105,7 +114,7 @@ func slowReaders(ctx context.Context, addr string, done *atomic.Int64) {
 // slowloris holds 1000 connections, each of which sends a byte of a CONNECT every second.
 func slowloris(ctx context.Context, addr string, done *atomic.Int64) {
 	const hello = "\x10\x7f\x00\x04MQTT\x04\x02\x00\x00\x00\x70xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-	workers(ctx, 1000, func(int) {
+	workers(ctx, 1000, time.Second, func(int) {
 		c, err := dial(ctx, addr)
 		if err != nil {
 			return
