@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 )
 
@@ -66,7 +67,7 @@ func paho5Over(t *testing.T, conn net.Conn, cp *paho.Connect) (*p5, error) {
 	var err error
 	c := &p5{conn: conn, got: make(chan message, inbox), raw: make(chan *paho.Publish, inbox), reason: make(chan *paho.Disconnect, 1)}
 	c.Client = paho.NewClient(paho.ClientConfig{
-		Conn: conn, PacketTimeout: patience,
+		Conn: packets.NewThreadSafeConn(conn), PacketTimeout: patience, // it writes a packet in parts, between which its PINGREQ may come, where the connection is not TCP
 		OnPublishReceived:  []func(paho.PublishReceived) (bool, error){c.receive},
 		OnServerDisconnect: func(d *paho.Disconnect) { c.reason <- d },
 		OnClientError:      func(error) {},
