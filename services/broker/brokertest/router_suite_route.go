@@ -69,8 +69,12 @@ func routeSentences() []sentence[*routed] {
 		{"KindConflict: another client has the topic.", func(t T, h *routed) {
 			name := broker.ExclusivePrefix + "x"
 			h.publisher(name) // the topic partition serves
-			claim := func(client string) (uint64, error) {
-				return h.Router.ClaimExclusive(t.Context(), broker.ExclusiveClaim{Topic: "x", ClientID: client, Origin: h.Sinks.session(1).origin})
+			claim := func(client string) (grant uint64, err error) {
+				poll(patienceOf(t), func() bool { // a partition that serves a stream may collect routes once more
+					grant, err = h.Router.ClaimExclusive(t.Context(), broker.ExclusiveClaim{Topic: "x", ClientID: client, Origin: h.Sinks.session(1).origin})
+					return broker.KindOf(err) != broker.KindUnavailable
+				})
+				return grant, err
 			}
 			route := func(members int, grant uint64) {
 				u := h.Sinks.session(1).change(name, "", members)
