@@ -99,6 +99,18 @@ func gone(t *testing.T, id string) {
 	})
 }
 
+// offline waits until the suite keeps the session of a client that has left: what is published before may still be on its way to the connection, and counts as sent.
+func offline(t *testing.T, id string) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		text, err := suite.Ctl(t.Context(), "", "sessions", "show", id)
+		if err == nil && strings.Contains(text, "not while connected") {
+			err = errStillThere
+		}
+		return err
+	})
+}
+
 // A client is listed under the node of its connection, wherever that is; a kick ends it.
 func TestRESTClients(t *testing.T) {
 	t.Parallel()

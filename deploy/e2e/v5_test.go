@@ -50,6 +50,7 @@ func TestMessageExpiry(t *testing.T) {
 	sub := paho5(t, connect{ID: id, Keep: true})
 	sub.Subscribe(t, 1, topic+"/+")
 	sub.Leave(t)
+	offline(t, id)
 	pub := paho5(t, connect{Place: 1})
 	send := func(at string, seconds uint32, retain bool) {
 		pub.publish(t, &paho.Publish{Topic: topic + at, QoS: 1, Payload: []byte("x"), Retain: retain, Properties: &paho.PublishProperties{MessageExpiry: &seconds}})
