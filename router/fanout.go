@@ -27,59 +27,96 @@ func (t *targets) at(to destination) *target {
 	return &(*t)[len(*t)-1]
 }
 
-// route matches a batch and queues it at its destinations, in order. touched collects the sinks to pump, after the lock is released. Called with the lock held.
-func (p *partition) route(s *publishStream, batch []broker.Publish, touched map[*sink]struct{}) {
+// route matches a batch and queues it at its destinations, in order. It appends the sinks to pump, after the lock is released, to touched. Called with the lock held.
+func (p *partition) route(s *publishStream, batch []broker.Publish, touched []*sink) []*sink {
 	full := p.r.pending.Load() > p.r.cfg.MaxPendingBytes
 	now := p.r.deps.Clock()
+	p.round++
+	received, forwarded := 0, 0
 	for i := range batch {
 		pub := &batch[i]
-		q := &pending{s: s, seq: pub.Seq, qos: pub.Msg.QoS, last: i == len(batch)-1}
 		if full && pub.Msg.QoS > 0 {
 			p.r.metrics.refused.Inc()
 			p.end(s, broker.E(broker.KindBusy, "too many bytes wait for destinations", nil))
-			return
+			break
 		}
-		s.pending = append(s.pending, q)
-		p.r.metrics.received.Inc()
+		var q *pending
+		if last := i == len(batch)-1; last || pub.Msg.QoS > 0 { // the others are answered by the next of these
+			q = p.pending(s, pub)
+		}
+		received++
 		switch {
 		case full:
 			p.r.metrics.dropped.WithLabelValues("queue_full").Inc()
 		case pub.Msg.Expired(now):
 			p.r.metrics.dropped.WithLabelValues("expired").Inc()
 		default:
-			p.forward(pub, q, p.match(pub), touched)
+			list := p.match(pub)
+			touched = p.forward(s, pub, q, list, touched)
+			forwarded += len(list)
 		}
 	}
+	p.r.metrics.received.Add(float64(received))
+	p.r.metrics.forwarded.Add(float64(forwarded))
+	return touched
 }
 
-// forward queues one message at each of its destinations. Called with the lock held.
-func (p *partition) forward(pub *broker.Publish, q *pending, list targets, touched map[*sink]struct{}) {
+// spareKept is how many pendings a topic partition keeps for the next messages.
+const spareKept = 256
+
+// pending notes a publish that will be acked. Called with the lock held.
+func (p *partition) pending(s *publishStream, pub *broker.Publish) *pending {
+	var q *pending
+	if n := len(p.spare); n > 0 {
+		q, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		q = new(pending)
+	}
+	*q = pending{s: s, seq: pub.Seq}
+	s.pending = append(s.pending, q)
+	return q
+}
+
+// forward queues one message at each of its destinations. q is nil if nobody waits for an answer to it. Called with the lock held.
+func (p *partition) forward(s *publishStream, pub *broker.Publish, q *pending, list targets, touched []*sink) []*sink {
 	for i := range list {
 		t := &list[i]
 		d := p.sink(t.to)
 		wait := q
 		if !t.to.durable() || pub.Msg.QoS == 0 {
 			wait = nil
-			q.matched = q.matched || t.to.kind != toRetained
+			if q != nil {
+				q.matched = q.matched || t.to.kind != toRetained
+			}
 		}
-		d.add(broker.Delivery{Source: q.s.open.Source, Seq: pub.Seq, Msg: pub.Msg, Plain: t.plain, Shares: t.shares}, wait)
-		touched[d] = struct{}{}
+		d.add(broker.Delivery{Source: s.open.Source, Seq: pub.Seq, Msg: pub.Msg, Plain: t.plain, Shares: t.shares}, wait)
+		if d.round != p.round {
+			d.round = p.round
+			touched = append(touched, d)
+		}
 	}
-	p.r.metrics.forwarded.Add(float64(len(list)))
+	return touched
 }
 
 // match finds the destinations of one message: every origin with a matching ordinary route, one per shared group, and the retained partition.
-// A delayed message goes to the retained partition of its target alone. Called with the lock held.
+// A delayed message goes to the retained partition of its target alone. The list holds until the next call. Called with the lock held.
 func (p *partition) match(pub *broker.Publish) targets {
+	clear(p.found)
+	list := p.found[:0]
+	p.collect(pub, &list)
+	p.found = list
+	return list
+}
+
+func (p *partition) collect(pub *broker.Publish, list *targets) {
 	m := pub.Msg
-	var list targets
 	if delay, rest := topic.SplitDelayed(m.Topic); delay != "" {
 		list.at(destination{toRetained, uint64(cluster.Partition(m.Tenant, rest, p.r.count(cluster.RetainedSpace)))})
-		return list
+		return
 	}
 	if pub.Share != nil {
-		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), &list)
-		return list
+		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), list)
+		return
 	}
 	for _, e := range p.exact.routes[routeKey{m.Tenant, m.Topic}] {
 		if e.carries() {
@@ -99,11 +136,10 @@ func (p *partition) match(pub *broker.Publish) targets {
 		groups[s] = append(groups[s], p.r.candidate(k.to, r))
 	})
 	for s, all := range groups {
-		p.share(m, s, all, &list)
+		p.share(m, s, all, list)
 	}
 	if m.Retain {
 		n := cluster.Partition(m.Tenant, m.Topic, p.r.count(cluster.RetainedSpace))
 		list.at(destination{toRetained, uint64(n)})
 	}
-	return list
 }
