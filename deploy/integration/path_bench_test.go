@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,6 +175,16 @@ func (p *path) connect(id, filter string, qos broker.QoS, expiry time.Duration) 
 	return d
 }
 
+// processor is the time that this process computed: unlike the time that passed it hardly depends on what else the machine does.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // burst is how many messages a publisher sends in one read.
 const burst = 50
 
@@ -220,9 +231,11 @@ func BenchmarkPath(b *testing.B) {
 			payload := make([]byte, 256)
 			sent, begin := 0, runtime.MemStats{}
 			runtime.ReadMemStats(&begin)
+			cpu := processor(b)
 			b.ResetTimer()
 			for sent < b.N {
 				for i, pub := range pubs {
+					pub.conn.Batch()
 					for n := range burst {
 						q := edge.Publish{Msg: &broker.Message{Topic: topics[i], Payload: payload, QoS: s.qos}}
 						if s.qos > 0 {
@@ -231,6 +244,7 @@ func BenchmarkPath(b *testing.B) {
 						pub.conn.Publish(q)
 						sent++
 					}
+					pub.conn.End()
 				}
 				p.loop.until(func() bool {
 					got := 0
@@ -241,9 +255,10 @@ func BenchmarkPath(b *testing.B) {
 				})
 			}
 			b.StopTimer()
+			cpu = processor(b) - cpu
 			var end runtime.MemStats
 			runtime.ReadMemStats(&end)
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent*each), "ns/delivery")
+			b.ReportMetric(float64(cpu.Nanoseconds())/float64(sent*each), "cpu-ns/delivery")
 			b.ReportMetric(float64(end.Mallocs-begin.Mallocs)/float64(sent*each), "mallocs/delivery")
 			b.ReportMetric(0, "ns/op")
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/session"
 )
 
@@ -63,6 +64,9 @@ type Conn struct {
 	shut     bool     // the gateway reads nothing more
 	kicked   *kicked  // a kick of the session partition
 	out      Delivery // handed to the device; kept to spare an allocation
+	batch    batchState
+	began    time.Time   // of the batch
+	gathered route.Batch // published, and not yet sent
 
 	mu        sync.Mutex
 	events    []func() // to run on the executor

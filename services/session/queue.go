@@ -54,9 +54,9 @@ const entryOverhead = 64
 
 // lane is the queue of one priority.
 type lane struct {
-	kept  ring[entry] // QoS 1 and 2, rising index
-	zero  ring[entry] // QoS 0
-	bytes int64       // of kept
+	kept  ring  // QoS 1 and 2, rising index
+	zero  ring  // QoS 0
+	bytes int64 // of kept
 }
 
 // queue holds what was not released yet. Only soft decisions look at zeroBytes and zeroLen.
