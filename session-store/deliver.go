@@ -98,7 +98,12 @@ func (d *deliverStream) Send(batch []broker.Delivery) error {
 		}
 		size += batch[i].Msg.Size()
 	}
-	if !p.take(size, func() { d.handle(batch) }) {
+	if p.free() {
+		d.handle(batch)
+		return nil
+	}
+	kept := slices.Clone(batch) // the slice is the caller's again
+	if !p.take(size, func() { d.handle(kept) }) {
 		d.end(broker.E(broker.KindBusy, "too many deliveries wait for the log", nil))
 		return d.err
 	}
