@@ -71,6 +71,10 @@ type five struct {
 
 // Data implements transport.Handler: it handles all complete packets in b until one makes the rest wait.
 func (c *conn) Data(b []byte) (n int, err error) {
+	if c.link != nil {
+		c.link.Batch()
+		defer c.link.End()
+	}
 	for c.state != closing && c.holds == 0 {
 		used, complete := c.next(b[n:])
 		if !complete {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/transport"
@@ -45,6 +46,7 @@ type Gateway struct {
 	budget    *transport.Budget // of all listeners; nil: no limit
 	listeners []*listener       // by name
 	encoders  sync.Pool         // of *encoder
+	slabs     sync.Pool         // of *broker.Slab
 	status    func() (string, bool)
 	watch     watch
 
@@ -72,6 +74,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		g.budget = transport.NewBudget(deps.MaxConnections, func(full bool) { g.full(full, deps) })
 	}
 	g.encoders.New = func() any { return newEncoder() }
+	g.slabs.New = func() any { return new(broker.Slab) }
 	for _, name := range slices.Sorted(maps.Keys(cfg.Listeners)) {
 		if cfg.Listeners[name].Disabled {
 			continue

@@ -117,7 +117,12 @@ func (d *deliverStream) handle(batch []broker.Delivery) {
 			return
 		}
 		d.no++
-		d.deliver(&batch[i])
+		x := &batch[i]
+		if x.Msg.Slab { // what is queued here stays
+			own := *x
+			own.Msg, x = x.Msg.Own(), &own
+		}
+		d.deliver(x)
 	}
 	answers := d.answers
 	d.answers = nil

@@ -52,6 +52,11 @@ func (c *Conn) pump() {
 		}
 		c.advance(&o)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess != nil {
+		c.sess.Pass(false)
+	}
 }
 
 // flowing says that the device may be given something.
@@ -71,6 +76,7 @@ func (c *Conn) take(o *outgoing, now time.Time) bool {
 	c.alarm()
 	c.uncrowd()
 	if !ok {
+		c.sess.Pass(true)
 		return false
 	}
 	o.Push, o.expired = out.Push, out.Expired
@@ -126,6 +132,7 @@ func (c *Conn) authorise(o *outgoing) bool {
 // keep stashes a message.
 func (c *Conn) keep(o *outgoing) {
 	held := *o
+	held.Msg = o.Msg.Own()
 	c.stash = &held
 }
 

@@ -98,6 +98,9 @@ func (d *dispatch) due(c *Conn) {
 // enqueue puts a message into a clean session. lost is 1 + the reason if this message itself was dropped, which is not counted yet; otherwise 0.
 // Called with the lock held.
 func (c *Conn) enqueue(m *broker.Message, g session.Grant, now time.Time) (index uint64, lost DropReason) {
+	if g.QoS > 0 {
+		m = m.Own() // its drop is known by the pointer
+	}
 	index, drops := c.sess.Enqueue(m, g, now)
 	for i := range drops {
 		if drops[i].Msg == m {

@@ -184,7 +184,7 @@ func (e *Edge) deliver(d *dispatch, v *broker.Delivery) bool {
 	for i := range v.Shares {
 		k := groupKey{v.Msg.Tenant, v.Shares[i].Share}
 		if !d.share(&e.groups, k, v.Msg, "", v.Shares[i].Strategy) {
-			e.again.later(v.Msg, k.Share)
+			e.again.later(v.Msg.Own(), k.Share)
 		}
 		matched = true
 	}
