@@ -35,6 +35,9 @@ type conn struct {
 	full bool   // the last blocking read filled its buffer
 	rest []byte // what came together with the upgrade request
 
+	pipe *pipe  // below TLS; nil without
+	heir member // the connection on an event loop that this one became; under mu
+
 	mu   sync.Mutex
 	cond sync.Cond // on mu: every change serve or finish may wait for
 
@@ -80,6 +83,8 @@ func (c *conn) serve() {
 			c.linger() // the alert must arrive
 		}
 		c.abort(err, false)
+	} else if c.ln.loops != nil && c.toLoop() {
+		return
 	} else {
 		c.open()
 		c.readLoop()
@@ -166,6 +171,11 @@ func (c *conn) Info() *Info { return &c.info }
 // Close implements Conn. Before Accept there is nothing to send: it aborts.
 func (c *conn) Close(reason error) {
 	c.mu.Lock()
+	if heir := c.heir; heir != nil {
+		c.mu.Unlock()
+		heir.Close(reason)
+		return
+	}
 	if !c.opened {
 		c.mu.Unlock()
 		c.Abort(reason)
@@ -191,6 +201,11 @@ func (c *conn) Abort(reason error) { c.abort(reason, true) }
 // abort closes the socket; with reset the kernel's buffers are given back now.
 func (c *conn) abort(reason error, reset bool) {
 	c.mu.Lock()
+	if heir := c.heir; heir != nil {
+		c.mu.Unlock()
+		heir.Abort(reason)
+		return
+	}
 	if c.broken {
 		c.mu.Unlock()
 		return
