@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+
 	"sync"
 	"syscall"
 	"time"
