@@ -46,22 +46,25 @@ func packet(body []byte) []byte {
 // An idle connection holds nothing but itself on an event loop, and a goroutine
 // otherwise: also after it was used.
 func TestIdleConnectionHoldsNothing(t *testing.T) { // not parallel: it counts goroutines
-	for _, kind := range kinds {
+	for kind, dial := range map[transport.Kind]func(s *harness) net.Conn{
+		transport.TCP: func(s *harness) net.Conn { return s.dial(t) },
+		transport.TLS: func(s *harness) net.Conn { return s.dial(t) },
+		transport.WS:  func(s *harness) net.Conn { c, _ := rawWeb(t, s, ""); return c },
+	} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := start(t, kind, option{template: echo})
 			const n = 200
-			conns := make([]net.Conn, n)
-			own := 0 // goroutines of the clients
 			before := runtime.NumGoroutine()
-			for i := range conns {
-				conns[i] = s.dial(t)
-				write(t, conns[i], []byte("x"))
-				wantRead(t, conns[i], []byte("x"))
+			for range n {
+				c := dial(s)
+				sent, back := "x", "x"
+				if kind == transport.WS {
+					sent, back = frame(0x82, "x"), "\x82\x01x"
+				}
+				write(t, c, []byte(sent))
+				wantRead(t, c, []byte(back))
 			}
-			if kind == transport.WS || kind == transport.WSS {
-				own = 3 * n
-			}
-			most := own + 10
+			most := 5
 			if !looping() {
 				most += n
 			}
