@@ -103,7 +103,10 @@ func (c *conn) setDeadlines(t time.Time) error {
 
 func (c *conn) tune() error {
 	cfg := &c.ln.cfg
-	errs := []error{c.raw.SetNoDelay(cfg.NoDelay)}
+	var errs []error
+	if !cfg.NoDelay { // package net sets it
+		errs = append(errs, c.raw.SetNoDelay(false))
+	}
 	if cfg.SndBuf > 0 {
 		errs = append(errs, c.raw.SetWriteBuffer(cfg.SndBuf))
 	}

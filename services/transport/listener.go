@@ -230,7 +230,7 @@ func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	}
 	l.mu.Unlock()
 	if refused == "" {
-		go c.serve()
+		c.begin()
 		return wait
 	}
 	if room {

@@ -2,9 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
-	"log/slog"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,27 +35,25 @@ type loopConn struct {
 	over    bool     // end was called
 	lingers bool     // Closed was called, the socket waits for the peer's end
 
-	info Info
-
 	posts    atomic.Int32 // functions queued; it grows under lp.mu
 	finished bool         // no more posts; under lp.mu
 	called   atomic.Bool  // attend is queued
 
-	mu       sync.Mutex
-	out      []byte // with WebSocket it begins with room for a frame header
-	reason   error  // of closing
-	deadline time.Duration
-	closeBy  time.Duration // end of the send timeout that began with Close, then of lingering
-	unsent   int32         // bytes taken from out and not yet by the kernel
-	limit    int32
-	opened   bool // Accept was called or is next
-	closing  bool // Close or Abort was called: no more Data
-	broken   bool // no more output either
-	reset    bool // Abort: the kernel's buffers are given back at once
-	paused   bool
-	again    bool // ResumeRead: call Data without new bytes
-	above    bool // HighWater was passed and Drained is due
-	drained  bool // Drained is due now
+	mu      sync.Mutex
+	info    *Info         // nil: forgotten
+	out     []byte        // with WebSocket it begins with room for a frame header
+	reason  error         // of closing
+	due     time.Duration // SetDeadline; once closing the end of the send timeout, then of lingering
+	unsent  int32         // bytes taken from out and not yet by the kernel
+	limit   int32
+	opened  bool // Accept was called or is next
+	closing bool // Close or Abort was called: no more Data
+	broken  bool // no more output either
+	reset   bool // Abort: the kernel's buffers are given back at once
+	paused  bool
+	again   bool // ResumeRead: call Data without new bytes
+	above   bool // HighWater was passed and Drained is due
+	drained bool // Drained is due now
 }
 
 // webSide is what WebSocket adds. The decoder belongs to the loop's goroutine, the
@@ -104,8 +100,7 @@ const maxLimit = 1<<31 - 1
 func (c *loopConn) guard(fn func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.ln.deps.Log.Error("handler panicked", slog.Any("panic", v), slog.String("listener", c.info.Listener),
-				slog.String("remote", c.info.Remote.String()), slog.String("stack", string(debug.Stack())))
+			c.ln.panicked(v, c.Info())
 			c.Abort(ErrPanic)
 		}
 	}()
@@ -127,13 +122,14 @@ func (c *loopConn) attend() {
 		c.open()
 	}
 	c.mu.Lock()
-	again, drained, due := c.again && !c.closing, c.drained && !c.closing, c.deadline
+	closing := c.closing
+	again, drained, due := c.again && !c.closing, c.drained && !c.closing, c.due
 	c.again, c.drained = false, false
 	c.mu.Unlock()
 	if c.over {
 		return
 	}
-	if due > 0 {
+	if due > 0 && !closing {
 		c.lp.wheel.put(c, c.lp.now(), due)
 	}
 	if d, ok := c.h.(Drainer); drained && ok {
@@ -230,7 +226,18 @@ func (c *loopConn) rearm() {
 }
 
 // Info implements Conn.
-func (c *loopConn) Info() *Info { return &c.info }
+func (c *loopConn) Info() *Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info
+}
+
+// ForgetInfo implements Conn.
+func (c *loopConn) ForgetInfo() {
+	c.mu.Lock()
+	c.info = nil
+	c.mu.Unlock()
+}
 
 // Post implements Conn.
 func (c *loopConn) Post(fn func()) bool {
@@ -292,22 +299,14 @@ func (c *loopConn) SetDeadline(t time.Time) {
 	}
 	c.mu.Lock()
 	if c.closing {
-		at = 0
+		c.mu.Unlock()
+		return
 	}
-	c.deadline = at
+	c.due = at
 	c.mu.Unlock()
 	if at > 0 {
 		c.call()
 	}
-}
-
-// dueLocked is the next moment at which tick has something to do; 0: never.
-func (c *loopConn) dueLocked() time.Duration {
-	at := c.deadline
-	if c.closing {
-		at = c.closeBy
-	}
-	return at
 }
 
 // tick is called by the wheel at the moment it was told, or before.
@@ -316,7 +315,7 @@ func (c *loopConn) tick(now time.Duration) {
 		return
 	}
 	c.mu.Lock()
-	due, closing := c.dueLocked(), c.closing
+	due, closing := c.due, c.closing
 	c.mu.Unlock()
 	late := c.tail != nil && c.tail.by <= now
 	switch {

@@ -45,7 +45,7 @@ func (c *loopConn) Close(reason error) {
 		c.mu.Unlock()
 		return
 	}
-	c.closing, c.reason, c.closeBy = true, reason, by
+	c.closing, c.reason, c.due = true, reason, by
 	c.mu.Unlock()
 	c.call()
 }
@@ -118,7 +118,7 @@ func (c *loopConn) linger() {
 	now := c.lp.now()
 	c.lingers = true
 	c.mu.Lock()
-	c.closeBy, c.limit = now+lingerTime, lingerBytes
+	c.due, c.limit = now+lingerTime, lingerBytes
 	c.mu.Unlock()
 	c.lp.wheel.put(c, now, now+lingerTime)
 	if err := c.lp.watch(c, unix.EPOLLIN); err != nil {

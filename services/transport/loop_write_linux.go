@@ -136,7 +136,7 @@ func (c *loopConn) flush() {
 	}
 	if c.tail != nil {
 		c.mu.Lock()
-		by := c.closeBy
+		by := c.due
 		c.mu.Unlock()
 		if by > 0 {
 			c.lp.wheel.put(c, c.lp.now(), by)
