@@ -127,7 +127,7 @@ func (l *ListenerConfig) loopback() bool {
 // transport is the listener as package transport knows it. Without a certificate of its own it uses cert.
 func (l *ListenerConfig) transport(name string, c *Config, cert Certificate) transport.Config {
 	t := transport.Default()
-	t.Name, t.Kind, t.Bind = name, transport.Kind(l.Kind), l.Bind
+	t.Name, t.Kind, t.Bind, t.Transport = name, transport.Kind(l.Kind), l.Bind, transport.Mode(c.Transport)
 	t.MaxClients, t.Acceptors, t.Backlog = l.MaxClients, l.Acceptors, l.Backlog
 	t.SendTimeout, t.HandshakeTimeout = l.SendTimeout, l.HandshakeTimeout
 	t.SndBuf, t.RecBuf, t.NoDelay = int(l.SndBuf), int(l.RecBuf), l.NoDelay

@@ -105,7 +105,7 @@ func (c *conn) credentials(p *packet.Connect) broker.Credentials {
 	} else if info.Proxy != nil && info.Proxy.CommonName != "" {
 		c.certify(&cr, &pkix.Name{CommonName: info.Proxy.CommonName}) // it is all that a proxy tells
 	}
-	info.Header, info.TLS, info.Proxy = nil, nil, nil
+	c.tc.ForgetInfo()
 	return cr
 }
 
@@ -168,6 +168,7 @@ func (c *conn) connected(r edge.ConnectResult, asked time.Duration) {
 		return
 	}
 	c.patience.Stop()
+	c.patience = nil
 	if r.Err != nil {
 		code, text := c.authCode(broker.KindOf(r.Err))
 		if code == packet.QuotaExceeded {

@@ -44,6 +44,7 @@ type Gateway struct {
 	log       *slog.Logger
 	metrics   *metrics
 	budget    *transport.Budget // of all listeners; nil: no limit
+	loops     *transport.Loops  // of all listeners
 	listeners []*listener       // by name
 	encoders  sync.Pool         // of *encoder
 	slabs     sync.Pool         // of *broker.Slab
@@ -66,7 +67,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.CheckExposure(deps.Access); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, edge: deps.Edge, count: deps.Edge.Counters(), log: deps.Log, status: deps.Status, conns: map[*conn]struct{}{}}
+	g := &Gateway{cfg: cfg, edge: deps.Edge, count: deps.Edge.Counters(), log: deps.Log, status: deps.Status, loops: transport.NewLoops(0), conns: map[*conn]struct{}{}}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}

@@ -40,8 +40,13 @@ func (w withDir) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	certDir = dir
-	return w.m.Run()
+	code := w.m.Run()
+	transportMode = transport.Goroutine
+	return max(code, w.m.Run())
 }
+
+// transportMode is what serves the connections of the tests: they run on event loops, where there are some, and again with a goroutine each.
+var transportMode = transport.Auto
 
 var certificate = sync.OnceValues(func() ([3]string, error) {
 	cert, key, ca, _, err := transport.EnsureCA(certDir, nil)
@@ -92,7 +97,7 @@ type world struct {
 func start(t *testing.T, options ...func(*setup)) *world {
 	t.Helper()
 	s := &setup{cfg: gatewaymqtt.DefaultConfig(), session: session.DefaultConfig()}
-	s.cfg.Listeners = map[string]gatewaymqttListener{}
+	s.cfg.Listeners, s.cfg.Transport = map[string]gatewaymqttListener{}, string(transportMode)
 	s.open("tcp")
 	for _, o := range options {
 		o(s)

@@ -53,7 +53,7 @@ func newListener(g *Gateway, name string, cfg ListenerConfig, cert Certificate) 
 	l.fresh = l.limits
 	l.fresh.MaxPacketSize = min(l.fresh.MaxPacketSize, preConnect)
 	deps := transport.Deps{
-		Log: g.log, Accept: l.accept, Admit: l.admit, Budget: g.budget,
+		Log: g.log, Accept: l.accept, Admit: l.admit, Budget: g.budget, Loops: g.loops,
 		Trusted: func(a netip.Addr) bool { return within(l.trusted, a) },
 	}
 	if g.status != nil && cfg.web() {

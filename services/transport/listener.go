@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,9 @@ type Deps struct {
 	Trusted func(peer netip.Addr) bool
 	// Budget is shared with other listeners; nil: only Config.MaxClients counts.
 	Budget *Budget
+	// Loops are shared with other listeners; nil: the listener has its own. They are
+	// not used in Config.Transport Goroutine.
+	Loops *Loops
 	// HTTP answers plain requests by path on ws and wss listeners; may be nil.
 	HTTP map[string]HTTPFunc
 }
@@ -41,6 +46,8 @@ type Listener struct {
 	upgrade ws.Options
 	tls     atomic.Pointer[tls.Config]
 	pool    *pool
+	loops   *Loops        // nil: a goroutine per connection
+	turns   chan struct{} // of TLS handshakes that compute
 
 	handshakes atomic.Int64
 	accepted   atomic.Uint64
@@ -50,7 +57,10 @@ type Listener struct {
 	files  []stamp    // what was loaded last; under reload
 
 	mu        sync.Mutex
-	conns     map[*conn]struct{}
+	conns     map[member]struct{} // in a handshake, or with a goroutine
+	looped    int                 // connections on event loops
+	group     *loopGroup          // the loops, from Start until nothing needs them
+	ending    *loopGroup          // what was group, if nobody else uses it
 	shutdowns map[Reason]uint64
 	empty     chan struct{} // closed by the last connection, if somebody waits
 	socket    *net.TCPListener
@@ -58,6 +68,12 @@ type Listener struct {
 	stop      chan struct{}  // closed by Stop; made by Start
 	rate      *Bucket        // of accepting; nil without a limit
 	acceptors *sync.WaitGroup
+}
+
+// member is a connection of either kind.
+type member interface {
+	Close(reason error)
+	Abort(reason error)
 }
 
 // abortGrace is the time given to Handlers to return after an abort.
@@ -75,12 +91,18 @@ func New(cfg Config, deps Deps) (*Listener, error) {
 		return nil, errors.New("transport: Deps.Log and Deps.Accept are required")
 	}
 	l := &Listener{
-		cfg: cfg, deps: deps, pool: new(pool),
-		conns: make(map[*conn]struct{}), shutdowns: make(map[Reason]uint64),
+		cfg: cfg, deps: deps, pool: new(pool), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
+		conns: make(map[member]struct{}), shutdowns: make(map[Reason]uint64),
 		upgrade: ws.Options{
 			Path: cfg.Path, Subprotocols: cfg.Subprotocols,
 			RequireSubprotocol: cfg.RequireSubprotocol, AllowedOrigins: cfg.AllowedOrigins,
 		},
+	}
+	if cfg.Transport.looping() {
+		l.loops = deps.Loops
+		if l.loops == nil {
+			l.loops = NewLoops(0)
+		}
 	}
 	if cfg.ConnRate > 0 {
 		l.rate = NewBucket(cfg.ConnRate, cfg.ConnBurst, time.Now())
@@ -110,6 +132,11 @@ func (l *Listener) Start(ctx context.Context) error {
 		l.mu.Unlock()
 		_ = socket.Close()
 		return fmt.Errorf("listener %q: already started", l.cfg.Name)
+	}
+	if err := l.enlistLocked(); err != nil {
+		l.mu.Unlock()
+		_ = socket.Close()
+		return fmt.Errorf("listener %q: start event loops: %w", l.cfg.Name, err)
 	}
 	l.socket, l.stop, l.acceptors, l.addr = socket, stop, acceptors, addrPort(socket.Addr())
 	for range l.cfg.Acceptors {
@@ -188,7 +215,7 @@ func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	l.mu.Lock()
 	refused := Reason("")
 	switch {
-	case len(l.conns) >= l.cfg.MaxClients:
+	case len(l.conns)+l.looped >= l.cfg.MaxClients:
 		refused = ErrMaxClients
 	case !room:
 		refused = ErrMaxConnections
@@ -203,7 +230,7 @@ func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	}
 	l.mu.Unlock()
 	if refused == "" {
-		go c.serve()
+		c.begin()
 		return wait
 	}
 	if room {
@@ -219,10 +246,68 @@ func (l *Listener) remove(c *conn, reason Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	l.endedLocked(reason)
+}
+
+// moved takes note that a connection is on an event loop now.
+func (l *Listener) moved(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	l.looped++
+}
+
+// left is the last act of a connection on an event loop.
+func (l *Listener) left(reason Reason) {
+	l.deps.Budget.give() // before wait returns
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looped--
+	l.endedLocked(reason)
+}
+
+func (l *Listener) endedLocked(reason Reason) {
 	l.countLocked(reason)
-	if len(l.conns) == 0 && l.empty != nil {
+	if len(l.conns)+l.looped > 0 {
+		return
+	}
+	l.restLocked()
+	if l.empty != nil {
 		close(l.empty)
 		l.empty = nil
+	}
+}
+
+// enlistLocked begins to use the event loops, if there are any.
+func (l *Listener) enlistLocked() (err error) {
+	if l.loops != nil && l.group == nil {
+		l.group, err = l.loops.acquire()
+	}
+	return err
+}
+
+// loop is the one that a new connection goes to.
+func (l *Listener) loop() *loop {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.group.next()
+}
+
+// restLocked lets the event loops go when nothing is accepted and nobody is there.
+func (l *Listener) restLocked() {
+	if l.group != nil && l.socket == nil && len(l.conns)+l.looped == 0 {
+		l.group, l.ending = nil, l.loops.release()
+	}
+}
+
+// settle waits for loops that nobody needs: they only have to return.
+func (l *Listener) settle() {
+	l.mu.Lock()
+	ending := l.ending
+	l.ending = nil
+	l.mu.Unlock()
+	if ending != nil {
+		ending.running.Wait()
 	}
 }
 
@@ -246,6 +331,10 @@ func (l *Listener) Stop(context.Context) error {
 	close(stop)
 	err := socket.Close()
 	acceptors.Wait() // they only wait for the socket and for stop
+	l.mu.Lock()
+	l.restLocked()
+	l.mu.Unlock()
+	l.settle()
 	l.deps.Log.Info("listener stopped", slog.String("listener", l.cfg.Name))
 	return err
 }
@@ -279,20 +368,24 @@ func (l *Listener) Close(ctx context.Context) error {
 	return errors.Join(err, waitErr)
 }
 
-func (l *Listener) snapshot() []*conn {
+func (l *Listener) snapshot() []member {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]*conn, 0, len(l.conns))
-	for c := range l.conns {
-		all = append(all, c)
+	all := slices.Collect(maps.Keys(l.conns))
+	group := l.group
+	l.mu.Unlock()
+	if group != nil {
+		for _, lp := range group.loops { // after conns: who moves is in one of them, or in both
+			all = append(all, lp.members(l)...)
+		}
 	}
 	return all
 }
 
 // wait returns when there is no connection.
 func (l *Listener) wait(ctx context.Context) error {
+	defer l.settle()
 	l.mu.Lock()
-	if len(l.conns) == 0 {
+	if len(l.conns)+l.looped == 0 {
 		l.mu.Unlock()
 		return nil
 	}
@@ -330,7 +423,7 @@ func (l *Listener) Running() bool {
 func (l *Listener) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.conns)
+	return len(l.conns) + l.looped
 }
 
 // Accepted is the number of connections accepted since New, refused ones included.

@@ -70,8 +70,12 @@ type Conn interface {
 	Close(reason error)
 	// Abort ends the connection at once and drops what is queued.
 	Abort(reason error)
-	// Info describes the connection; it is the same pointer at each call.
+	// Info describes the connection; it is the same pointer at each call, until
+	// ForgetInfo: then it is nil.
 	Info() *Info
+	// ForgetInfo lets go of what Info describes, for whoever keeps many idle
+	// connections and took what it needs.
+	ForgetInfo()
 }
 
 // Info is what is known of a connection when Accept is called. It belongs to the
