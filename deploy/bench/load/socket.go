@@ -50,12 +50,36 @@ func open(to netip.AddrPort, from netip.Addr, limit time.Duration) (*socket, err
 		err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, address(netip.AddrPortFrom(from, 0))))
 	}
 	if err == nil {
-		err = os.NewSyscallError("connect", unix.Connect(fd, address(to)))
+		err = os.NewSyscallError("connect", connect(fd, address(to), limit))
 	}
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return s, nil
+}
+
+// connect goes on when a signal interrupts it: the system connects all the same, and calling it again would be an error.
+func connect(fd int, to unix.Sockaddr, limit time.Duration) error {
+	err := unix.Connect(fd, to)
+	end := time.Now().Add(limit)
+	for errors.Is(err, unix.EINTR) {
+		left := time.Until(end)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		var n int
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(left/time.Millisecond)+1)
+		if n == 1 {
+			var code int
+			if code, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && code != 0 {
+				err = unix.Errno(code)
+			}
+		}
+		if n == 0 && err == nil {
+			return unix.ETIMEDOUT
+		}
+	}
+	return err
 }
 
 func address(a netip.AddrPort) unix.Sockaddr {

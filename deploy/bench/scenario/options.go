@@ -45,6 +45,7 @@ type Options struct {
 	Drain      time.Duration
 	Settle     time.Duration // between what is measured in memory and the measuring
 	Subscribed bool          // conn: with one subscription each
+	Idle       int           // p2p: further connections with one subscription each that say nothing
 
 	Progress func(load.Progress)
 	Between  func(context.Context) (process.Group, error) // offline: what happens to the broker before the sessions come back; nil: nothing

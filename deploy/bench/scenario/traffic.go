@@ -48,9 +48,12 @@ func Sub(ctx context.Context, o Options) (Result, error) {
 	return s.finish(s.result.Measure.Delivered, err)
 }
 
-// P2P is Count pairs of one publisher and one receiver each.
+// P2P is Count pairs of one publisher and one receiver each, beside Idle connections that have nothing to do with them.
 func P2P(ctx context.Context, o Options) (Result, error) {
 	var list []load.Client
+	for i := range o.Idle {
+		list = append(list, o.receiver(2*o.Count+i, number(o.Topic, o.Count+i)))
+	}
 	for i := range o.Count {
 		list = append(list, o.receiver(2*i, number(o.Topic, i)), o.sender(2*i+1, 1, number(o.Topic, i)))
 	}

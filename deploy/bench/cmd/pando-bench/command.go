@@ -38,7 +38,7 @@ func command() *cobra.Command {
 	for _, k := range kinds() {
 		root.AddCommand(k.command())
 	}
-	root.AddCommand(presetCommand())
+	root.AddCommand(presetCommand(), runCommand(), compareCommand(), growthCommand())
 	return root
 }
 
@@ -64,7 +64,7 @@ func kinds() []kind {
 		{"conn", "connections, with or without a subscription, that then say nothing", "The broker's CPU per connection, and with --settle the memory that one holds.", scenario.Conn, "m", defaults{count: 200, topic: "bench/%i"}},
 		{"pub", "publishers without receivers", "The counterpart of sub, for receivers elsewhere. -I or --rate make it an open loop.", scenario.Pub, "pf", defaults{count: 200, topic: "bench/%i", rate: 200}},
 		{"sub", "receivers of what others publish", "What pub of another process sends is checked as far as a receiver can: gaps, repeats, order.", scenario.Sub, "s", defaults{count: 200, topic: "bench/%i", duration: time.Hour}},
-		{"p2p", "pairs of a publisher and a receiver", "Each pair has a topic of its own.", scenario.P2P, "pf", defaults{count: 50, topic: "bench/%i", inflight: 20}},
+		{"p2p", "pairs of a publisher and a receiver", "Each pair has a topic of its own.", scenario.P2P, "pfi", defaults{count: 50, topic: "bench/%i", inflight: 20}},
 		{"fanout", "one publisher, many receivers of everything", "One topic; CPU is given per delivered copy.", scenario.FanOut, "pf", defaults{count: 1000, topic: "bench/all", inflight: 32}},
 		{"fanin", "many publishers, one receiver of everything", "", scenario.FanIn, "pft", defaults{count: 1000, topic: "bench/in/%i", filter: "bench/in/+", inflight: 1}},
 		{"shared", "many publishers, some members of one shared subscription", "Each message must reach exactly one of the members.", scenario.Shared, "pftr", defaults{count: 500, receivers: 5, qos: 1, topic: "bench/in/%i", filter: "bench/in/+", inflight: 4}},

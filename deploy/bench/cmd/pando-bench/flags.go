@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -25,17 +26,17 @@ import (
 
 // flags are what the user types, before it is understood.
 type flags struct {
-	o                                      scenario.Options
-	host, subHost                          string
-	port, version, qos, keepAlive          int
-	interval, every                        int // ms
-	secure, ws                             bool
-	path, ca, cert, key, serverName        string
-	insecure                               bool
-	ifaddr                                 []string
-	pids                                   []int
-	parallel                               int
-	between, betweenPid, jsonFile, svgFile string
+	o                                               scenario.Options
+	host, subHost                                   string
+	port, version, qos, keepAlive                   int
+	interval, every                                 int // ms
+	secure, ws                                      bool
+	path, ca, cert, key, serverName                 string
+	insecure                                        bool
+	ifaddr                                          []string
+	pids                                            []int
+	parallel                                        int
+	between, betweenPid, jsonFile, svgFile, profile string
 }
 
 func newFlags(k kind) *flags {
@@ -60,6 +61,7 @@ func (f *flags) add(s *pflag.FlagSet, k kind) {
 	s.Uint64VarP(&f.o.Messages, "limit", "L", 0, "messages at most; 0: as many as the duration permits")
 	s.IntSliceVar(&f.pids, "pid", nil, "process ids of the broker, whose CPU and memory are measured")
 	s.StringVarP(&f.jsonFile, "output", "o", "", "file for the result as JSON; - is the standard output")
+	s.StringVar(&f.profile, "cpuprofile", "", "file for a profile of the generator itself, for go tool pprof")
 	s.StringVar(&f.svgFile, "plot", "", "file for a plot of rate and latency, SVG")
 	for _, group := range k.flags {
 		f.addGroup(s, group)
@@ -115,6 +117,8 @@ func (f *flags) addGroup(s *pflag.FlagSet, group rune) {
 	case 's':
 		s.IntVar(&f.o.Size, "size", 256, "not used")
 		_ = s.MarkHidden("size") // it exists
+	case 'i':
+		s.IntVar(&f.o.Idle, "idle", 0, "further connections with one subscription each that say nothing")
 	case 'b':
 		s.StringVar(&f.between, "between", "", "shell command to run before the sessions come back")
 		s.StringVar(&f.betweenPid, "pidfile", "", "file with the broker's process id afterwards")
@@ -159,7 +163,7 @@ func sockets(o scenario.Options, k kind) int {
 	case "retained":
 		return o.Receivers + 1
 	case "p2p", "instant-messaging", "device-latency":
-		return 2 * o.Count
+		return 2*o.Count + o.Idle
 	}
 	return o.Count + o.Receivers + 20
 }
@@ -267,12 +271,32 @@ func (f *flags) run(c *cobra.Command, k kind) error {
 	if err != nil {
 		return run.WithCode(run.CodeUsage, err)
 	}
+	stop, err := f.startProfile()
+	if err != nil {
+		return err
+	}
 	p := newProgress(c.ErrOrStderr())
 	o.Progress = p.show
 	result, err := k.run(c.Context(), o)
 	p.end()
+	err = errors.Join(err, stop())
 	if result.Scenario == "" {
 		return err
 	}
 	return errors.Join(err, f.report(c.OutOrStdout(), result))
+}
+
+// startProfile begins the profile of --cpuprofile, and returns what ends it.
+func (f *flags) startProfile() (stop func() error, err error) {
+	if f.profile == "" {
+		return func() error { return nil }, nil
+	}
+	file, err := os.Create(f.profile)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return file.Close() }, nil
 }
