@@ -96,3 +96,6 @@ func (f *Fleet) Sent() uint64 { return f.sent }
 
 // SetBroker says that the broker has other processes now.
 func (f *Fleet) SetBroker(g process.Group) { f.options.Broker = g }
+
+// Subscribed is the number of filters that were granted until now.
+func (f *Fleet) Subscribed() uint64 { return f.subscribed }

@@ -128,13 +128,16 @@ func (f *Fleet) receive(c *conn, p *wire.Packet) {
 	if !c.inbox(stamp.Run, stamp.Stream).Add(stamp.Seq) {
 		return
 	}
-	f.delivered++
-	f.stretch.tick.Record(f.now - stamp.Sent)
 	if stamp.Run == f.run {
 		p := f.publishers[stamp.Stream]
+		if p.spec.Group && !p.group.Add(stamp.Seq) {
+			return // another member has it
+		}
 		p.delivered++
 		f.credit(p)
 	}
+	f.delivered++
+	f.stretch.tick.Record(f.now - stamp.Sent)
 }
 
 func (f *Fleet) acknowledged(c *conn, p *wire.Packet) {

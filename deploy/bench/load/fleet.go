@@ -29,7 +29,7 @@ type Fleet struct {
 	willing, spare []*publisher // whose window may be open
 	publishing     bool
 	rate           float64
-	due            int64 // when the next message of the schedule is to be sent
+	due, alarm     int64 // when the next message of the schedule is to be sent; what the timer is set to
 	turn           int
 
 	pending        int // connections that are neither ready nor failed
@@ -199,12 +199,11 @@ func (f *Fleet) step(most time.Duration) error {
 func (f *Fleet) event(e *unix.EpollEvent) {
 	switch e.Fd {
 	case bellEvent:
-		f.loop.hush(f.loop.bell)
+		f.loop.hush()
 		f.admit()
 		return
 	case timerEvent:
-		f.loop.hush(f.loop.timer)
-		return
+		return // to wake up is all that it is for
 	}
 	c := f.conns[e.Fd]
 	if c.s == nil {

@@ -33,7 +33,7 @@ func newLoop() (*loop, error) {
 	}
 	return l, errors.Join(
 		unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, l.bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellEvent}),
-		unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, l.timer, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: timerEvent}))
+		unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, l.timer, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: timerEvent}))
 }
 
 func (l *loop) close() error {
@@ -47,28 +47,25 @@ func (l *loop) ring() {
 	_, _ = unix.Write(l.bell, one[:]) // EAGAIN: it rings already
 }
 
-// wait returns the events that are there within a time. A first look without waiting spares the runtime the hand-over of the processor.
+// wait returns the events that are there, or come within a time.
 func (l *loop) wait(most time.Duration) ([]unix.EpollEvent, error) {
-	n, err := unix.EpollWait(l.ep, l.events[:], 0)
-	if n == 0 && err == nil && most > 0 {
-		n, err = unix.EpollWait(l.ep, l.events[:], int((most+time.Millisecond-1)/time.Millisecond))
-	}
+	n, err := unix.EpollWait(l.ep, l.events[:], int((most+time.Millisecond-1)/time.Millisecond))
 	if errors.Is(err, unix.EINTR) {
 		return nil, nil
 	}
 	return l.events[:max(n, 0)], err
 }
 
-// alarm makes wait return after a time, to the microsecond, which its own argument cannot.
+// alarm makes wait return after a time, to the microsecond, which its own argument cannot. The timer is edge-triggered: setting it again is all it needs.
 func (l *loop) alarm(after time.Duration) error {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(after), 1))}
 	return unix.TimerfdSettime(l.timer, 0, &spec, nil)
 }
 
-// hush takes what the bell or the timer have to say.
-func (l *loop) hush(fd int) {
+// hush ends the ringing.
+func (l *loop) hush() {
 	var b [8]byte
-	_, _ = unix.Read(fd, b[:])
+	_, _ = unix.Read(l.bell, b[:])
 }
 
 // watch adds a connection, or changes whether its writability is of interest.

@@ -15,10 +15,11 @@ type publisher struct {
 	payload      []byte // of all its messages, but for the stamp
 	seq          uint32 // of the next message, so also how many were sent
 	acked        int64
-	delivered    int64 // copies that arrived
-	forgiven     int64 // copies that are waited for no more
-	credit       int64 // receive maximum of the broker
-	queued       bool  // it is in the list of those that may go on
+	delivered    int64       // copies that arrived
+	group        tally.Inbox // of a shared subscription as a whole
+	forgiven     int64       // copies that are waited for no more
+	credit       int64       // receive maximum of the broker
+	queued       bool        // it is in the list of those that may go on
 	firstRefusal byte
 }
 
@@ -113,7 +114,8 @@ func (f *Fleet) pumpSchedule() {
 			f.now = nanotime()
 		}
 	}
-	if f.within() {
+	if f.within() && f.alarm != f.due {
+		f.alarm = f.due
 		_ = f.loop.alarm(time.Duration(f.due - nanotime())) // without it the round would only be late, which is counted
 	}
 }

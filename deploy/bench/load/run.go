@@ -63,6 +63,7 @@ func newStretch() *stretch {
 const (
 	tickLength = 250 * time.Millisecond
 	stallTime  = time.Second
+	linger     = 100 * time.Millisecond
 )
 
 // Run publishes and measures. It may be called again; sequence numbers go on.
@@ -84,7 +85,13 @@ func (f *Fleet) Run(ctx context.Context, r Run) (Measure, error) {
 		return Measure{}, err
 	}
 	quota := f.stretch.quota
-	done := func() bool { return quota > 0 && f.sent >= quota && f.quiet() || f.exhausted() && f.quiet() }
+	done := func() bool {
+		if quota == 0 || f.sent < quota {
+			return f.exhausted() && f.quiet()
+		}
+		f.moved()
+		return f.quiet() || f.now-f.stretch.moved > int64(stallTime)
+	}
 	err := f.until(ctx, "publish", r.Duration, done)
 	m, err2 := f.measure()
 	f.publishing, f.rate = false, 0
@@ -243,11 +250,12 @@ func (f *Fleet) exhausted() bool {
 	return len(f.publishers) > 0
 }
 
-// settle waits for what is under way, as long as something arrives.
+// settle waits for what is under way, as long as something arrives, and a little longer for what should not come any more.
 func (f *Fleet) settle(ctx context.Context, patience time.Duration) error {
 	f.stretch.moved = nanotime()
-	return f.until(ctx, "drain", time.Minute, func() bool {
+	err := f.until(ctx, "drain", time.Minute, func() bool {
 		f.moved()
 		return f.quiet() || f.now-f.stretch.moved > int64(patience)
 	})
+	return errors.Join(err, f.until(ctx, "linger", linger, func() bool { return false }))
 }

@@ -23,7 +23,7 @@ func GrowthRows(s Scale) []Row {
 	var rows []Row
 	for _, n := range steps(1000, 5000, s.Connections) {
 		rows = append(rows, Row{Key: key(growConnections, n), Title: fmt.Sprintf("p2p, 50 pairs, 20 in flight each, QoS 1, beside %d idle connections", n),
-			Figures: []Figure{{Name: "per delivered message", Unit: cpuUnit}, {Name: "per connection", Unit: byteUnit}}, run: beside(n)})
+			Figures: []Figure{{Name: "per delivered message", Unit: cpuUnit}}, run: beside(n)})
 	}
 	for _, n := range steps(1, 100, s.PerClient) {
 		rows = append(rows, Row{Key: key(growSubscriptions, 1000*n), Title: fmt.Sprintf("one message in flight, %d subscriptions on 1,000 connections, one matches", 1000*n),
@@ -58,11 +58,7 @@ func beside(n int) func(context.Context, *stand) (Sample, error) {
 		}
 		o.Count, o.QoS, o.Inflight, o.Idle = 50, 1, 20, n
 		r, err := scenario.P2P(ctx, o)
-		if err != nil {
-			return Sample{}, err
-		}
-		m, err := s.broker.Pids().Memory()
-		return sample(r, r.PerUnit, float64(m.RSS-r.Memory.Before.RSS)/float64(n+100)), err
+		return sample(r, r.PerUnit), err
 	}
 }
 

@@ -95,7 +95,11 @@ func (s *stand) options(kind string, connections int) (scenario.Options, error) 
 		Clean: true, KeepAlive: 300, Size: 256, Duration: s.scale.Duration, Warmup: s.scale.Warmup, Drain: 5 * time.Second, Progress: s.progress,
 		Topic: "bench/%i",
 	}
-	return o, s.remember(addr)
+	plain, err := s.broker.Addr(load.TCP)
+	if err != nil {
+		return o, err
+	}
+	return o, s.remember(plain)
 }
 
 // remember logs every user in once, so that no figure holds the one slow computation of a password hash that a fleet of devices shares.

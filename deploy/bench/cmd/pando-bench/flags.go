@@ -27,7 +27,7 @@ import (
 // flags are what the user types, before it is understood.
 type flags struct {
 	o                                               scenario.Options
-	host, subHost                                   string
+	host, subAt                                     string
 	port, version, qos, keepAlive                   int
 	interval, every                                 int // ms
 	secure, ws                                      bool
@@ -71,6 +71,7 @@ func (f *flags) add(s *pflag.FlagSet, k kind) {
 func (f *flags) addConnection(s *pflag.FlagSet) {
 	s.StringVarP(&f.host, "host", "h", "localhost", "broker, a name or an address")
 	s.IntVarP(&f.port, "port", "p", f.port, "its port")
+	s.StringVar(&f.subAt, "sub-at", "", "host:port where receivers connect, if that is another node")
 	s.IntVarP(&f.version, "version", "V", 4, "protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0")
 	s.IntVarP(&f.o.Start, "startnumber", "n", 0, "number of the first client")
 	s.IntVarP(&f.interval, "interval", "i", 10, "ms between two connects; 0: as fast as it goes")
@@ -131,6 +132,16 @@ func (f *flags) options(ctx context.Context, k kind) (scenario.Options, error) {
 	var err error
 	if o.Addr, err = resolve(ctx, f.host, f.port); err != nil {
 		return o, err
+	}
+	if f.subAt != "" {
+		host, port, err := net.SplitHostPort(f.subAt)
+		if err != nil {
+			return o, err
+		}
+		n, _ := strconv.Atoi(port) // resolve refuses 0
+		if o.SubAddr, err = resolve(ctx, host, n); err != nil {
+			return o, err
+		}
 	}
 	if f.qos < 0 || f.qos > 2 || f.version < 3 || f.version > 5 || o.Count < 1 || f.keepAlive < 0 || f.keepAlive > 65535 {
 		return o, errors.New("-q wants 0 to 2, -V 3 to 5, -c 1 or more, -k 0 to 65535")
