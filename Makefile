@@ -12,7 +12,7 @@ FUZZTIME ?= 20s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 MODULES  := $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
-PROGRAMS := $(patsubst %/,%,$(sort $(dir $(wildcard */cmd/*/main.go))))
+PROGRAMS := $(patsubst %/,%,$(sort $(dir $(wildcard */cmd/*/main.go deploy/bench/cmd/*/main.go))))
 PROTOS   := $(shell find proto -name '*.proto')
 PORTABLE := $(wildcard deploy/cmd/pando mgmt-api/cmd/pandoctl)
 SYSTEMS  := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
@@ -171,6 +171,32 @@ SEQUENCES ?= 10000
 .PHONY: diff
 diff: needs build ## the same packets into pando and mosquitto, answers compared (SEED=n SEQUENCES=10000)
 	@go test -count=1 -v -timeout 60m -run TestMosquittoSaysTheSame ./deploy/diff -args -seed $(SEED) -sequences $(SEQUENCES) -program $(CURDIR)/bin/pando
+
+##@ Measure
+
+QUICK   ?=
+GROWTH  ?=
+BASE    ?=
+ONLY    ?=
+RESULTS ?= $(if $(QUICK),bin/bench,deploy/bench/results)
+BENCH    = $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --out $(RESULTS)
+
+.PHONY: bench
+bench: needs build ## every figure that has a bar, Pando beside mosquitto, into deploy/bench/results: 25 min (QUICK=1: 4 min, into bin/bench; GROWTH=1: bench-growth; ONLY=row,row)
+	@bin/pando-bench $(if $(GROWTH),growth,run) --bin bin $(BENCH)
+
+.PHONY: bench-growth
+bench-growth: ## what a message costs among more connections, subscriptions, receivers; with a plot (QUICK=1)
+	@$(MAKE) --no-print-directory bench GROWTH=1
+
+# The older build comes from a copy of its tree; it is measured by this tree's pando-bench.
+.PHONY: bench-compare
+bench-compare: needs build ## this tree against another revision, in turn (BASE=rev, QUICK=1, ONLY=row,row)
+	@[ -n "$(BASE)" ] || { echo "say which: make bench-compare BASE=rev"; exit 2; }
+	@old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; \
+	git archive "$(BASE)" | tar -x -C "$$old"; \
+	$(MAKE) --no-print-directory -C "$$old" build VERSION="$$(git rev-parse --short "$(BASE)")"; \
+	bin/pando-bench compare "$(BASE)=$$old/bin" "this=bin" $(BENCH)
 
 ##@ Tidy
 
