@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/topic"
@@ -11,6 +13,12 @@ type target struct {
 	to     destination
 	plain  bool
 	shares []broker.ShareCopy
+}
+
+// members are the origins of a shared group.
+type members struct {
+	share broker.Share
+	all   []broker.Candidate
 }
 
 // targets is a short list: messages rarely go to more than a few processes.
@@ -123,21 +131,28 @@ func (p *partition) collect(pub *broker.Publish, list *targets) {
 			list.at(e.to).plain = true
 		}
 	}
-	var groups map[broker.Share][]broker.Candidate
+	groups := p.groups[:0]
 	p.r.wild.match(m.Tenant, m.Topic, func(filter string, k wildKey, r route) {
 		if k.group == "" {
 			list.at(k.to).plain = true
 			return
 		}
-		if groups == nil {
-			groups = map[broker.Share][]broker.Candidate{}
-		}
 		s := broker.Share{Group: k.group, Filter: filter}
-		groups[s] = append(groups[s], p.r.candidate(k.to, r))
+		i := slices.IndexFunc(groups, func(g members) bool { return g.share == s })
+		if i < 0 {
+			if i = len(groups); i < cap(groups) {
+				groups = groups[:i+1]
+			} else {
+				groups = append(groups, members{})
+			}
+			groups[i] = members{s, groups[i].all[:0]}
+		}
+		groups[i].all = append(groups[i].all, p.r.candidate(k.to, r))
 	})
-	for s, all := range groups {
-		p.share(m, s, all, list)
+	for i := range groups {
+		p.share(m, groups[i].share, groups[i].all, list)
 	}
+	p.groups = groups
 	if m.Retain {
 		n := cluster.Partition(m.Tenant, m.Topic, p.r.count(cluster.RetainedSpace))
 		list.at(destination{toRetained, uint64(n)})

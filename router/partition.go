@@ -33,9 +33,10 @@ type partition struct {
 	waits    int64                    // their bytes
 
 	// Memory that one message after the other uses.
-	round uint64     // of touched
-	found targets    // of the message that is matched
-	spare []*pending // not in use
+	round  uint64     // of touched
+	found  targets    // of the message that is matched
+	groups []members  // the same
+	spare  []*pending // not in use
 }
 
 type waitingBatch struct {
