@@ -81,7 +81,8 @@ func (s *flights) put(f flight) {
 		}
 		s.leave()
 	}
-	s.all[f.id] = &f
+	own := f // f itself stays off the heap
+	s.all[f.id] = &own
 }
 
 // drop takes an entry out.
