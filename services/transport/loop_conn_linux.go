@@ -254,7 +254,7 @@ func (c *loopConn) Post(fn func()) bool {
 	}
 	c.posts.Add(1)
 	lp.queue = append(lp.queue, task{c, fn})
-	wake := lp.wakeLocked()
+	wake := lp.wakeLocked(false)
 	lp.mu.Unlock()
 	if wake {
 		lp.wake()

@@ -19,6 +19,8 @@ const (
 	maxRecord   = 17 << 10 // a TLS record that began in an earlier turn
 	carryBytes  = 4 << 10  // a longer rest of a packet is not moved to the loop's buffer
 	loopBuffer  = carryBytes + turnBytes + maxRecord
+	wakeTasks   = 1 << 10 // posted functions for which a loop is woken at once
+	rouseEvery  = 16      // sockets after which other loops are woken: the rest of a turn may be long
 	queueKeep   = 1 << 13 // tasks; a longer queue is left to the collector
 	loopsExist  = true
 	readEvents  = unix.EPOLLIN | unix.EPOLLHUP | unix.EPOLLERR
@@ -33,6 +35,7 @@ const (
 //
 // What one turn writes to a connection leaves with one system call at its end.
 type loop struct {
+	group *loopGroup
 	file  *os.File // the epoll set
 	fd    int
 	rc    syscall.RawConn
@@ -71,7 +74,7 @@ type readiness struct {
 	events uint32
 }
 
-func newLoop() (*loop, error) {
+func newLoop(g *loopGroup) (*loop, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -80,7 +83,7 @@ func newLoop() (*loop, error) {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	lp := &loop{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), begun: time.Now(), woken: true}
+	lp := &loop{group: g, fd: fd, file: os.NewFile(uintptr(fd), "epoll"), begun: time.Now(), woken: true}
 	if lp.rc, err = lp.file.SyscallConn(); err != nil {
 		lp.close()
 		return nil, err
@@ -99,14 +102,20 @@ func (lp *loop) now() time.Duration { return time.Since(lp.begun) }
 func (lp *loop) run() {
 	defer lp.close()
 	for lp.wait() {
-		for _, r := range lp.ready {
+		lp.group.busy.Add(1)
+		for i, r := range lp.ready {
 			r.c.event(r.events)
+			if i%rouseEvery == rouseEvery-1 {
+				lp.rouse()
+			}
 		}
 		for range loopRounds {
 			if !lp.work() {
 				break
 			}
 		}
+		lp.group.busy.Add(-1)
+		lp.rouse()
 		lp.turnWheel()
 		lp.flush()
 		runtime.Gosched() // who was posted to from here may wait for this processor
@@ -170,9 +179,29 @@ func (lp *loop) look() int {
 // past is a deadline that wakes a sleeper.
 var past = time.Unix(1, 0)
 
+// rouse wakes the other loops that have something to do.
+func (lp *loop) rouse() {
+	for _, other := range lp.group.loops {
+		if other == lp {
+			continue
+		}
+		other.mu.Lock()
+		wake := len(other.queue) > 0 && other.wakeLocked(true)
+		other.mu.Unlock()
+		if wake {
+			other.wake()
+		}
+	}
+}
+
 // wakeLocked ends a sleep; the caller wakes after it gave the lock back if it
-// says so. That is a call of the runtime's poller, not of the system.
-func (lp *loop) wakeLocked() (wake bool) {
+// says so. That is a call of the runtime's poller, not of the system. Unless it is
+// urgent it is left to a loop that is within a turn: what it posts until its end
+// is then written together.
+func (lp *loop) wakeLocked(urgent bool) (wake bool) {
+	if !urgent && len(lp.queue) < wakeTasks && lp.group.busy.Load() > 0 {
+		return false
+	}
 	wake = lp.sleeping
 	lp.sleeping = false
 	lp.woken = lp.woken || wake
@@ -185,7 +214,7 @@ func (lp *loop) wake() { _ = lp.file.SetReadDeadline(past) }
 func (lp *loop) stop() {
 	lp.mu.Lock()
 	lp.stopping = true
-	wake := lp.wakeLocked()
+	wake := lp.wakeLocked(true)
 	lp.mu.Unlock()
 	if wake {
 		lp.wake()
@@ -196,7 +225,7 @@ func (lp *loop) stop() {
 func (lp *loop) push(c *loopConn, fn func()) {
 	lp.mu.Lock()
 	lp.queue = append(lp.queue, task{c, fn})
-	wake := lp.wakeLocked()
+	wake := lp.wakeLocked(false)
 	lp.mu.Unlock()
 	if wake {
 		lp.wake()

@@ -10,7 +10,7 @@ const loopsExist = false
 // loop does not exist here.
 type loop struct{}
 
-func newLoop() (*loop, error) { return nil, errors.ErrUnsupported }
+func newLoop(*loopGroup) (*loop, error) { return nil, errors.ErrUnsupported }
 
 func (*loop) run()                       {}
 func (*loop) stop()                      {}

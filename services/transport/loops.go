@@ -42,6 +42,7 @@ func NewLoops(n int) *Loops {
 type loopGroup struct {
 	loops   []*loop
 	turn    atomic.Uint32
+	busy    atomic.Int32 // loops within a turn: each wakes the others at its end
 	running sync.WaitGroup
 }
 
@@ -56,7 +57,7 @@ func (l *Loops) acquire() (*loopGroup, error) {
 	if l.group == nil {
 		g := new(loopGroup)
 		for range l.n {
-			lp, err := newLoop()
+			lp, err := newLoop(g)
 			if err != nil {
 				for _, made := range g.loops {
 					made.close()
