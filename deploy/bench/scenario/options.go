@@ -47,6 +47,7 @@ type Options struct {
 	Subscribed bool          // conn: with one subscription each
 	Idle       int           // p2p: further connections with one subscription each that say nothing
 
+	Rest     func(context.Context) error // makes the broker collect its garbage before its memory is measured; nil: nothing does
 	Progress func(load.Progress)
 	Between  func(context.Context) (process.Group, error) // offline: what happens to the broker before the sessions come back; nil: nothing
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/deploy/bench/load"
+	"github.com/pando-mq/pando/deploy/bench/process"
 )
 
 // Conn is Count connections, with one subscription each if Subscribed, that then say nothing for Settle: what a connection costs to make and to hold. A tenth
@@ -69,9 +70,37 @@ func (s *stage) prepare(ctx context.Context, list []load.Client) error {
 	return err
 }
 
-// settle lets the broker rest before its memory is measured.
+// steady is how much the resident memory may change in a second and still be at rest.
+const steady = 256 << 10
+
+// settle lets the broker rest before its memory is measured: half of Settle, then until the memory is at rest for a second, twice Settle at most. A program with a
+// garbage collector gives memory back little by little.
 func (s *stage) settle(ctx context.Context) error {
-	_, err := s.Collect(ctx, 1<<62, max(s.o.Settle, time.Millisecond), time.Hour)
+	pause := func(d time.Duration) error {
+		_, err := s.Collect(ctx, 1<<62, max(d, time.Millisecond), time.Hour)
+		return err
+	}
+	if err := pause(s.o.Settle / 2); err != nil || s.o.Settle == 0 {
+		return err
+	}
+	if s.o.Rest != nil {
+		if err := s.o.Rest(ctx); err != nil {
+			return err
+		}
+	}
+	end := time.Now().Add(2 * s.o.Settle)
+	last, err := s.o.Broker.Memory()
+	for err == nil {
+		if err = pause(time.Second); err != nil {
+			break
+		}
+		var now process.Memory
+		now, err = s.o.Broker.Memory()
+		if change := now.RSS - last.RSS; change < steady && change > -steady || time.Now().After(end) {
+			break
+		}
+		last = now
+	}
 	return err
 }
 

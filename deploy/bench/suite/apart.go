@@ -124,6 +124,9 @@ func (a *apart) Pids() process.Group { return a.pids }
 // CAFile implements Broker; only TCP is measured.
 func (a *apart) CAFile() string { return "" }
 
+// Rest implements Broker; no memory is measured.
+func (a *apart) Rest(context.Context) error { return nil }
+
 // Addr implements Broker.
 func (a *apart) Addr(kind string) (netip.AddrPort, error) {
 	if kind != load.TCP {

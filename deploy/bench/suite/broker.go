@@ -27,6 +27,7 @@ type Broker interface {
 	Pids() process.Group
 	Addr(kind string) (netip.AddrPort, error) // where a kind of connection goes
 	CAFile() string
+	Rest(ctx context.Context) error                 // collect garbage now, if it is a program that would do so some minutes later
 	Settings(ctx context.Context) (Settings, error) // of the running process
 }
 
@@ -103,12 +104,12 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// kill ends a process that is not a child, or one whose parent reaps it, and waits until it is gone.
-func kill(ctx context.Context, pid int, signal syscall.Signal) error {
+// kill ends a process with SIGKILL and waits until nothing of it is left.
+func kill(ctx context.Context, pid int) error {
 	if pid <= 1 {
 		return errors.New("no process to end")
 	}
-	if err := syscall.Kill(pid, signal); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
 	return await(ctx, func() error {
@@ -119,14 +120,15 @@ func kill(ctx context.Context, pid int, signal syscall.Signal) error {
 	})
 }
 
-// running says whether a process exists and is no zombie.
+// running says whether anything of a process is left. A killed process is a zombie as soon as its first thread is gone, while others may still hold its files.
 func running(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
 	_, rest, _ := strings.Cut(string(text), ") ")
-	return !strings.HasPrefix(rest, "Z")
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return !strings.HasPrefix(rest, "Z") || len(threads) > 1
 }
 
 // await asks again and again until there is no error, or ctx ends.

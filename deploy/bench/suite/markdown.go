@@ -40,6 +40,8 @@ func (l Line) Verdict(i int) string {
 		return ""
 	case !c.counts():
 		return "does not count"
+	case f.Unit == byteUnit && c.Median[i] <= 0:
+		return "not measured: less than the noise"
 	case f.Exact && c.faults() > 0:
 		return fmt.Sprintf("MISSED: %d lost, repeated or out of order", c.faults())
 	case c.Median[i] > f.Bar:

@@ -116,6 +116,9 @@ func (m *mosquitto) Start(ctx context.Context) error {
 }
 
 func (m *mosquitto) end(ctx context.Context, signal os.Signal) error {
+	if m.ended == nil {
+		return errors.New("mosquitto was not started")
+	}
 	if err := m.cmd.Process.Signal(signal); err != nil {
 		return err
 	}
@@ -138,6 +141,9 @@ func (m *mosquitto) Pids() process.Group { return process.Group{m.cmd.Process.Pi
 
 // CAFile implements Broker.
 func (m *mosquitto) CAFile() string { return filepath.Join(m.dir, "cert.pem") }
+
+// Rest implements Broker: it has no garbage.
+func (m *mosquitto) Rest(context.Context) error { return nil }
 
 // Addr implements Broker.
 func (m *mosquitto) Addr(kind string) (netip.AddrPort, error) {

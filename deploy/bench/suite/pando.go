@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/pando-mq/pando/deploy/bench/load"
 	"github.com/pando-mq/pando/deploy/bench/process"
@@ -103,14 +102,29 @@ func (p *pando) Start(ctx context.Context) error {
 // Stop implements Broker.
 func (p *pando) Stop(ctx context.Context) error { return p.verb(ctx, "stop") }
 
-// Kill implements Broker.
-func (p *pando) Kill(ctx context.Context) error { return kill(ctx, p.info.PID, syscall.SIGKILL) }
+// Kill implements Broker. A process that never became ready is known by its pid file only.
+func (p *pando) Kill(ctx context.Context) error {
+	pid := p.info.PID
+	if text, err := os.ReadFile(filepath.Join(p.dir, "data", "pando.pid")); err == nil {
+		first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		if n, err := strconv.Atoi(strings.TrimSpace(first)); err == nil {
+			pid = n
+		}
+	}
+	return kill(ctx, pid)
+}
 
 // Pids implements Broker.
 func (p *pando) Pids() process.Group { return process.Group{p.info.PID} }
 
 // CAFile implements Broker.
 func (p *pando) CAFile() string { return p.info.CAFile }
+
+// Rest implements Broker: an idle process of Go collects its garbage every two minutes, and when it is asked for a heap profile with gc=1.
+func (p *pando) Rest(ctx context.Context) error {
+	_, err := get(ctx, "http://"+p.info.Ops+"/debug/pprof/heap?gc=1")
+	return err
+}
 
 // Addr implements Broker.
 func (p *pando) Addr(kind string) (netip.AddrPort, error) {

@@ -113,16 +113,7 @@ var counted = regexp.MustCompile(`(?m)^pando_edge_node_total\{name="packets/conn
 
 // scrape reads the metrics of a Pando process: on if they have counted the clients of probe.
 func scrape(ctx context.Context, ops string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/metrics", nil)
-	if err != nil {
-		return "", err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	text, err := get(ctx, "http://"+ops+"/metrics")
 	if err != nil {
 		return "", err
 	}
@@ -134,4 +125,22 @@ func scrape(ctx context.Context, ops string) (string, error) {
 		return off, err
 	}
 	return on, nil
+}
+
+// get reads a page of an admin port.
+func get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s", url, res.Status)
+	}
+	return text, err
 }

@@ -93,7 +93,7 @@ func (s *stand) options(kind string, connections int) (scenario.Options, error) 
 	o := scenario.Options{
 		Addr: addr, Dial: d, Broker: s.broker.Pids(), Version: wire.V311, Prefix: "bench" + strconv.Itoa(os.Getpid()) + "_", User: userName, Password: password, Users: users,
 		Clean: true, KeepAlive: 300, Size: 256, Duration: s.scale.Duration, Warmup: s.scale.Warmup, Drain: 5 * time.Second, Progress: s.progress,
-		Topic: "bench/%i",
+		Topic: "bench/%i", Rest: s.broker.Rest,
 	}
 	plain, err := s.broker.Addr(load.TCP)
 	if err != nil {

@@ -175,7 +175,8 @@ func (t *Table) sample(ctx context.Context, o Options, r Row, fresh func(string)
 	before := process.Load()
 	if !r.lone {
 		if err := b.Start(ctx); err != nil {
-			return s, errors.Join(err, end(b))
+			_ = end(b) // whatever of it runs; there may be nothing
+			return s, err
 		}
 	}
 	var set Settings
@@ -192,15 +193,11 @@ func (t *Table) sample(ctx context.Context, o Options, r Row, fresh func(string)
 	return s, errors.Join(err, end(b))
 }
 
-// end stops a broker in any case. It may have no process yet.
+// end kills a broker: what it keeps is thrown away.
 func end(b Broker) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err := b.Stop(ctx)
-	if err != nil {
-		err = errors.Join(err, b.Kill(ctx))
-	}
-	return err
+	return b.Kill(ctx)
 }
 
 // logTail is the end of the broker's log, for a sample that failed.

@@ -47,6 +47,7 @@ func TestVerdict(t *testing.T) {
 		{"lost where nothing may be", Figure{Bar: 2, Exact: true}, lossy, "MISSED: 3 lost"},
 		{"lost where that is permitted", Figure{Bar: 2}, lossy, "met"},
 		{"less than the defaults", Figure{Bar: 2}, weak, "does not count"},
+		{"memory that shrank", Figure{Bar: 2, Unit: byteUnit}, measured(-5), "not measured: less"},
 		{"failed", Figure{Bar: 2}, Cell{}, "not measured"},
 		{"nothing lost", Figure{Unit: "messages", Exact: true}, measured(0), "met"},
 		{"something lost", Figure{Unit: "messages", Exact: true}, lossy, "MISSED"},
