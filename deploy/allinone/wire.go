@@ -28,12 +28,13 @@ import (
 // graph is one incarnation of all services. Each is made from the others; the three that need one another (router, session-store, edge) get what is made
 // later through a holder that is filled before anything starts.
 type graph struct {
-	config *Config
-	live   *boot.Live[hot]
-	infra  *boot.Infra
-	in     *boot.Incarnation
-	cert   gatewaymqtt.Certificate
-	say    func(string) // what an operator must see once
+	config  *Config
+	process *boot.Process
+	live    *boot.Live[hot]
+	infra   *boot.Infra
+	in      *boot.Incarnation
+	cert    gatewaymqtt.Certificate
+	say     func(string) // what an operator must see once
 
 	hooks   *hook.Chains
 	auth    *authsvc.Service
@@ -146,11 +147,12 @@ func (g *graph) buildMgmt(ctx context.Context) error {
 	}
 	var err error
 	g.mgmt, err = mgmtapi.New(g.config.Mgmt, mgmtapi.Deps{
-		Cluster:  g.infra.Cluster,
-		Gateways: func(cluster.Node) broker.GatewayAdmin { return g.edge },
-		Stores:   func(cluster.Node) broker.SessionAdmin { return g.store },
-		Routers:  func(cluster.Node) broker.RouterAdmin { return g.router },
-		Auth:     g.auth, DataDir: g.config.DataDir, PortOffset: g.config.PortOffset, Status: g.status, Announce: g.say,
+		Cluster:   g.infra.Cluster,
+		Gateways:  func(cluster.Node) broker.GatewayAdmin { return g.edge },
+		Stores:    func(cluster.Node) broker.SessionAdmin { return g.store },
+		Routers:   func(cluster.Node) broker.RouterAdmin { return g.router },
+		Processes: func(cluster.Node) broker.ProcessAdmin { return g.process },
+		Auth:      g.auth, DataDir: g.config.DataDir, PortOffset: g.config.PortOffset, Status: g.status, Announce: g.say,
 		Log: g.log("mgmt-api"), Registerer: g.in.Metrics,
 	})
 	return err

@@ -24,7 +24,8 @@ type Env interface {
 	More(name string) []string // listeners of morePorts
 	CAFile() string            // PEM of the authorities that signed the gateways' certificates
 	REST() (url, user, password string)
-	ACLFile() string // the file of access rules; `pandoctl acl reload` reads it again
+	ConfigFile() string // the configuration of every process
+	ACLFile() string    // the file of access rules; `pandoctl acl reload` reads it again
 	Ctl(ctx context.Context, stdin string, args ...string) (string, error)
 	Services() []string
 	Restart(ctx context.Context, service string) error // graceful
