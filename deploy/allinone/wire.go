@@ -97,7 +97,8 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	}
 	tier := &sessions{}
 	g.router, err = router.New(g.config.Router, g.config.Retained, router.Deps{
-		Cluster: g.infra.Cluster, Member: member, Sessions: tier, Gateways: gateways, Journal: g.infra.Journal, Log: g.log("router"), Registerer: g.in.Metrics,
+		Cluster: g.infra.Cluster, Member: member, Sessions: tier, Gateways: gateways, Journal: g.infra.Journal,
+		Dir: g.config.path("retained"), Log: g.log("router"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err
