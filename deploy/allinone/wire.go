@@ -211,7 +211,7 @@ func (g *graph) startGateway(ctx context.Context) error {
 	}
 	gw, err := gatewaymqtt.New(g.config.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: g.cert, Status: g.status,
-		MaxConnections: g.config.Limits.Connections(), Full: g.sys.Full, Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
+		MaxConnections: g.config.Limits.Connections(), Full: g.sys.Full, Busy: g.sys.BusyPort, Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err

@@ -122,3 +122,20 @@ func (r raw) acknowledge(t *testing.T, n int) {
 		r.send(t, &packets.Puback{PacketID: p.PacketID, Properties: &packets.Properties{}})
 	}
 }
+
+// A client that does not read what it is sent is told by the system monitor. (emq2.md §9.5)
+func TestSlowClientIsTold(t *testing.T) {
+	t.Parallel()
+	topic, cp := unique("e2e/slow"), rawOptions()
+	watch, pub := paho5(t, connect{Place: 1}), paho5(t, connect{})
+	watch.Subscribe(t, 0, "$SYS/brokers/+/sysmon/busy_port")
+	slow := rawConnect(t, 0, cp)
+	slow.send(t, subscribePacket(topic))
+	slow.read(t)
+	payload := strings.Repeat("x", 1_000_000)
+	for range 20 { // the kernel takes some of it
+		pub.Publish(t, message{Topic: topic, Payload: payload, QoS: 1})
+	}
+	sysMessages(t, watch, sysTopic{`\$SYS/brokers/` + nodePattern + `/sysmon/busy_port`, `busy_port warning: pid = \d+, info: client ` + cp.ClientID + `, \d+ bytes pending`})
+	_ = slow.conn.Close()
+}

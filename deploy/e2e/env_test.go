@@ -142,6 +142,7 @@ func settings(dir string) string {
   acl_file: %q
 sys:
   interval: 2s
+  monitor: {busy_port: true}
 mqtt:
   max_packet_size: 2MB
   listeners:

@@ -18,12 +18,21 @@ import (
 	"github.com/pando-mq/pando/services/run"
 )
 
-// Local is the service of this very process, which the clients call directly. One field is set, before anything starts.
+// Local is the service of this very process, which the clients call directly. One field, and Busy, is set before anything starts.
 type Local struct {
 	Auth     authrpc.Service
 	Router   routerrpc.Service
 	Sessions sessionrpc.Service
 	Gateway  broker.Gateway
+	// Busy hears of streams to other processes that take messages slowly; it must not block. nil: nobody does.
+	Busy func(peer string, queued int)
+}
+
+// busy is rpc.Deps.Busy.
+func (l *Local) busy(n cluster.Node, queued int) {
+	if l.Busy != nil {
+		l.Busy(string(n.Role)+" "+n.ID, queued)
+	}
 }
 
 // Peers are the other processes of the cluster, each tier as one value.
@@ -54,7 +63,7 @@ func (s *Service) Join(ctx context.Context, in *Incarnation, role cluster.Role, 
 	if err != nil {
 		return nil, nil, err
 	}
-	dialer, err := rpc.NewDialer(rpc.ClientConfig{TLS: c.rpcTLS()}, s.Infra.Cluster, rpc.Deps{Log: s.Log, Registerer: in.Metrics})
+	dialer, err := rpc.NewDialer(rpc.ClientConfig{TLS: c.rpcTLS()}, s.Infra.Cluster, rpc.Deps{Log: s.Log, Registerer: in.Metrics, Busy: local.busy})
 	if err != nil {
 		return nil, nil, err
 	}
