@@ -90,6 +90,7 @@ func (g *graph) buildAuth(ctx context.Context) error {
 type sessions struct{ broker.Sessions }
 
 func (g *graph) buildRouting(ctx context.Context) error {
+	g.hooks = &hook.Chains{}
 	gateways := func(cluster.Node) broker.Gateway { return g.edge }
 	member, err := g.register(ctx, cluster.Router)
 	if err != nil {
@@ -108,7 +109,7 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	}
 	g.store, err = sessionstore.New(sessionstore.Config{Store: g.config.Store, Session: g.live.Get().session}, sessionstore.Deps{
 		Cluster: g.infra.Cluster, Member: member, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Gateways: gateways,
-		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Log: g.log("session-store"), Registerer: g.in.Metrics,
+		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Hooks: g.hooks, Log: g.log("session-store"), Registerer: g.in.Metrics,
 	})
 	tier.Sessions = g.store
 	return err
@@ -123,7 +124,6 @@ func (g *graph) buildEdge(ctx context.Context) error {
 		return err
 	}
 	n := member.Node()
-	g.hooks = &hook.Chains{}
 	g.edge, err = edge.New(g.live.Get().edge, edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster,
 		Auth: g.auth, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Sessions: g.store,
