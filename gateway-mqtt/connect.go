@@ -29,6 +29,11 @@ func (c *conn) connect(p *packet.Connect) error {
 		c.maxOut = p.Properties.MaximumPacketSize.Or(0)
 	}
 	c.tc.SetDeadline(time.Time{})
+	if above := c.tc.Info().Refused; above != "" {
+		code := c.gw.elsewhere(packet.QuotaExceeded)
+		c.end(code, code, "", above)
+		return nil
+	}
 	if code := c.refusal(p); code != packet.Success {
 		c.end(code, code, "", reasonRefused)
 		return nil

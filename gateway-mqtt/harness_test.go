@@ -183,6 +183,16 @@ func (w *world) shutdowns(reason string) uint64 {
 	return 0
 }
 
+// shutdownsOf are all of a listener.
+func (w *world) shutdownsOf(name string) map[string]uint64 {
+	for _, l := range w.gw.Listeners() {
+		if l.Name == name {
+			return l.Shutdowns
+		}
+	}
+	return nil
+}
+
 // metric sums up a counter over its labels.
 func (w *world) metric(t *testing.T, name string) float64 {
 	t.Helper()
@@ -238,6 +248,14 @@ func (a *auth) seen(clientID string) broker.Credentials {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.offers[clientID]
+}
+
+// offered is seen, and whether the client id came so far.
+func (a *auth) offered(clientID string) (broker.Credentials, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.offers[clientID]
+	return c, ok
 }
 
 // Authenticate implements broker.Auth.

@@ -32,7 +32,7 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 			m.Expires = time.Now().Add(time.Duration(e.Value) * time.Second)
 		}
 	}
-	out := edge.Publish{Msg: m, PacketID: p.ID}
+	out := edge.Publish{Msg: m, PacketID: p.ID, Dup: p.Dup}
 	if p.QoS > 0 {
 		out.Done = c.published
 	}

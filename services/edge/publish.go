@@ -13,12 +13,14 @@ import (
 
 // publishing is one publish on its way through the gate.
 //
-//	Publish ─ rate ─ held id? ─ topic ─ ACL ─ mount point ─ message.publish ─ $local ─ room ─ router, or session partition (persistent QoS 2)
+//	Publish ─ rate ─ held id? ─ topic ─ ACL ─ mount point ─ message.publish ─ $local ─ room ─ router
+//	                                                                        └ room ─ session partition ─ $local (persistent QoS 2)
 //
 // Each step may answer, and ends it then.
 type publishing struct {
 	msg    *broker.Message
 	id     uint16
+	dup    bool
 	size   int
 	answer *answer // nil: nobody asks
 	prefix string  // $delayed/<s>/
@@ -68,7 +70,7 @@ const (
 func (c *Conn) Publish(p Publish) {
 	size := p.Msg.Size()
 	q := publishings.Get().(*publishing)
-	*q = publishing{msg: p.Msg, id: p.PacketID, size: size}
+	*q = publishing{msg: p.Msg, id: p.PacketID, dup: p.Dup, size: size}
 	c.countReceived(p.Msg.QoS)
 	if c.rate != nil {
 		c.throttle(size, c.e.now())
@@ -232,12 +234,12 @@ func (c *Conn) accepted(q *publishing) {
 	if q.msg.QoS == 2 && c.clean && !c.hold2(q) {
 		return
 	}
-	q.local = c.e.dispatchLocal(q.msg)
 	if q.msg.QoS == 2 && !c.clean {
 		q.kept = true
 		c.whenRoom(func() { c.publishHeld(q) })
 		return
 	}
+	q.local = c.e.dispatchLocal(q.msg)
 	c.route(q)
 }
 
@@ -294,7 +296,9 @@ func (c *Conn) route(q *publishing) {
 	})
 }
 
-// publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1).
+// publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1). Only then do
+// $local subscriptions get it, which the partition knows nothing of: unless it held the packet id already because the client repeats itself. It may also have
+// held it because this gateway repeated an unanswered request (rule R3); then the client has not set DUP (MQTT-3.3.1-1).
 func (c *Conn) publishHeld(q *publishing) {
 	r := c.request(broker.OpPublish2)
 	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
@@ -305,6 +309,9 @@ func (c *Conn) publishHeld(q *publishing) {
 			}
 			q.answer.finish(PublishResult{Err: reply.Err})
 			return
+		}
+		if !reply.Known || !q.dup {
+			c.e.dispatchLocal(q.msg)
 		}
 		q.answer.finish(PublishResult{Matched: true, Repeated: reply.Known})
 	})

@@ -17,7 +17,7 @@ type Config struct {
 	Transport        Mode          `yaml:"transport" default:"auto" doc:"what serves connections: loop (event loops, Linux only), goroutine (one per connection), auto (loop where it exists)"`
 	Acceptors        int           `yaml:"acceptors" default:"2" doc:"goroutines that accept"`
 	Backlog          int           `yaml:"backlog" default:"0" doc:"connections the kernel keeps until accepted; 0: the system's limit, which also bounds other values"`
-	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"connections at once; above it a connection is accepted, counted and closed"`
+	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"connections at once; above it a connection is accepted, counted, told why and closed"`
 	MaxHandshakes    int           `yaml:"max_handshakes" default:"2048" doc:"TLS and WebSocket handshakes at once; above it connections are closed"`
 	ConnRate         float64       `yaml:"conn_rate" default:"0" doc:"connections accepted per second; more wait in the kernel's queue; 0: no limit"`
 	ConnBurst        float64       `yaml:"conn_burst" default:"0" doc:"connections accepted at once before conn_rate counts; 0: one second of it"`

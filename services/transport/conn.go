@@ -80,7 +80,7 @@ func newConn(l *Listener, raw *net.TCPConn) *conn {
 // at once because nothing has to be waited for.
 func (c *conn) begin() {
 	cfg := &c.ln.cfg
-	if c.ln.loops == nil || cfg.kind() != TCP || cfg.ProxyProtocol {
+	if !c.mayLoop() || cfg.kind() != TCP || cfg.ProxyProtocol {
 		go c.serve()
 		return
 	}
@@ -95,11 +95,15 @@ func (c *conn) begin() {
 // connection over, or to the end.
 func (c *conn) serve() {
 	err := c.establish()
-	if err == nil && c.ln.loops != nil && c.toLoop() {
+	if err == nil && c.mayLoop() && c.toLoop() {
 		return
 	}
 	c.goOn(err)
 }
+
+// mayLoop says whether an event loop takes the connection over once it is
+// established. One that is to hear why it is refused has its goroutine.
+func (c *conn) mayLoop() bool { return c.ln.loops != nil && c.info.Refused == "" }
 
 // goOn serves a connection that is established, or ends it.
 func (c *conn) goOn(err error) {

@@ -24,6 +24,11 @@ type Deps struct {
 	// Accept makes the Handler of a connection whose handshakes are done; it must
 	// not block. It may already use the Conn. nil closes it with ErrRefused.
 	Accept func(Conn) Handler
+	// Explain gives Accept connections above Config.MaxClients and Budget too, with
+	// Info.Refused set, so that the protocol can say why before it closes. At most
+	// MaxRefusals of them at once; the others, and without Explain all, are closed
+	// at once.
+	Explain bool
 	// Admit decides whether a client may connect, before TLS and WebSocket and after
 	// the PROXY header; its error is the reason of the end. nil admits all.
 	Admit func(client netip.Addr) error
@@ -57,10 +62,11 @@ type Listener struct {
 	files  []stamp    // what was loaded last; under reload
 
 	mu        sync.Mutex
-	conns     map[member]struct{} // in a handshake, or with a goroutine
-	looped    int                 // connections on event loops
-	group     *loopGroup          // the loops, from Start until nothing needs them
-	ending    *loopGroup          // what was group, if nobody else uses it
+	conns     map[member]Reason // in a handshake, or with a goroutine; with the reason for which it is being refused
+	refusing  int               // of conns
+	looped    int               // connections on event loops
+	group     *loopGroup        // the loops, from Start until nothing needs them
+	ending    *loopGroup        // what was group, if nobody else uses it
 	shutdowns map[Reason]uint64
 	empty     chan struct{} // closed by the last connection, if somebody waits
 	socket    *net.TCPListener
@@ -79,6 +85,11 @@ type member interface {
 // abortGrace is the time given to Handlers to return after an abort.
 const abortGrace = 5 * time.Second
 
+// MaxRefusals bounds the connections above a limit that are told why, per listener
+// and per Budget (Deps.Explain). What they cost is bounded by it: as many file
+// descriptors and, with Config.ReadLimit at its default, 4 MiB of input.
+const MaxRefusals = 64
+
 // maxReasons bounds the keys of Shutdowns; what comes later counts as "error".
 const maxReasons = 64
 
@@ -92,7 +103,7 @@ func New(cfg Config, deps Deps) (*Listener, error) {
 	}
 	l := &Listener{
 		cfg: cfg, deps: deps, pool: new(pool), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		conns: make(map[member]struct{}), shutdowns: make(map[Reason]uint64),
+		conns: make(map[member]Reason), shutdowns: make(map[Reason]uint64),
 		upgrade: ws.Options{
 			Path: cfg.Path, Subprotocols: cfg.Subprotocols,
 			RequireSubprotocol: cfg.RequireSubprotocol, AllowedOrigins: cfg.AllowedOrigins,
@@ -207,46 +218,64 @@ func sleep(d time.Duration, stop <-chan struct{}) bool {
 	}
 }
 
-// admit takes a connection in, or closes it, and says how long to accept no more.
+// admit takes a connection in, or refuses it, and says how long to accept no more.
 func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	l.accepted.Add(1)
 	c := newConn(l, raw)
 	room := l.deps.Budget.take()
 	l.mu.Lock()
-	refused := Reason("")
 	switch {
-	case len(l.conns)+l.looped >= l.cfg.MaxClients:
-		refused = ErrMaxClients
+	case len(l.conns)+l.looped-l.refusing >= l.cfg.MaxClients:
+		c.info.Refused = ErrMaxClients
 	case !room:
-		refused = ErrMaxConnections
-	default:
-		l.conns[c] = struct{}{}
+		c.info.Refused = ErrMaxConnections
 	}
-	if refused != "" {
+	refused := c.info.Refused
+	serve := refused == ""
+	if !serve {
 		l.countLocked(refused)
+		if serve = l.deps.Explain && l.refusing < MaxRefusals && l.deps.Budget.borrow(); serve {
+			l.refusing++
+		}
+	}
+	if serve {
+		l.conns[c] = refused
 	}
 	if l.rate != nil {
 		wait = l.rate.Take(1, time.Now())
 	}
 	l.mu.Unlock()
-	if refused == "" {
-		c.begin()
-		return wait
-	}
-	if room {
+	if refused != "" && room {
 		l.deps.Budget.give()
 	}
-	_ = raw.Close()
+	if serve {
+		c.begin()
+	} else {
+		_ = raw.Close()
+	}
 	return wait
 }
 
-// remove is the last act of a connection's goroutine.
+// remove is the last act of a connection's goroutine. One that was refused has
+// been counted already.
 func (l *Listener) remove(c *conn, reason Reason) {
-	l.deps.Budget.give() // before wait returns
+	l.mu.Lock()
+	refused := l.conns[c]
+	l.mu.Unlock()
+	if refused == "" { // before wait returns
+		l.deps.Budget.give()
+	} else {
+		l.deps.Budget.giveBack()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
-	l.endedLocked(reason)
+	if refused == "" {
+		l.countLocked(reason)
+	} else {
+		l.refusing--
+	}
+	l.endedLocked()
 }
 
 // moved takes note that a connection is on an event loop now.
@@ -263,11 +292,11 @@ func (l *Listener) left(reason Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.looped--
-	l.endedLocked(reason)
+	l.countLocked(reason)
+	l.endedLocked()
 }
 
-func (l *Listener) endedLocked(reason Reason) {
-	l.countLocked(reason)
+func (l *Listener) endedLocked() {
 	if len(l.conns)+l.looped > 0 {
 		return
 	}
@@ -362,7 +391,7 @@ func (l *Listener) Close(ctx context.Context) error {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
 		if l.wait(grace) != nil {
-			waitErr = fmt.Errorf("listener %q: %d handlers block: %w", l.cfg.Name, l.Count(), waitErr)
+			waitErr = fmt.Errorf("listener %q: %d handlers block: %w", l.cfg.Name, len(l.snapshot()), waitErr)
 		}
 	}
 	return errors.Join(err, waitErr)
@@ -419,11 +448,12 @@ func (l *Listener) Running() bool {
 	return l.socket != nil
 }
 
-// Count is the number of connections, those in a handshake included.
+// Count is the number of connections, those in a handshake included, those that
+// only hear why they are refused not.
 func (l *Listener) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.conns) + l.looped
+	return len(l.conns) + l.looped - l.refusing
 }
 
 // Accepted is the number of connections accepted since New, refused ones included.

@@ -87,6 +87,7 @@ type Info struct {
 	Local    netip.AddrPort // where it connected to
 	Via      netip.AddrPort // the proxy that sent a header of the PROXY protocol; invalid without one
 	Opened   time.Time      // when it was accepted
+	Refused  Reason         // with Deps.Explain, the limit it is above: say so and close it, it is counted already; "" for the others
 
 	Proxy       *proxy.Header        // what that header says; nil without one and for the proxy's own connections
 	TLS         *tls.ConnectionState // nil without TLS; holds the peer's certificates
