@@ -48,6 +48,7 @@ func (c *Conn) Closed(reason string) {
 	switch {
 	case c.connecting != nil:
 		c.connecting.abandoned = true
+		c.connecting.gone.Store(true)
 		c.leaveExchange()
 	case c.phase == phaseRefused:
 		c.e.stats.removeConnection(c.e)
