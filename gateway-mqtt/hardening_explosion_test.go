@@ -13,7 +13,7 @@ import (
 const packetFilters = 1000
 
 // Case 15: as many filters of one client as it may have, 10,000 of which match the same topic, and more. The last ones cost what the first ones did, memory
-// is in proportion, what is beyond the bound is refused, and a match is one delivery in bounded time.
+// is in proportion, what is beyond the bound is refused, a match is one delivery in bounded time, and the end of the session holds up nobody.
 func TestHardening15Subscriptions(t *testing.T) {
 	const levels, overlapping = 14, 10_000
 	w := start(t, func(s *setup) { s.session.MaxSubscriptions = explosionFilters })
@@ -54,6 +54,9 @@ func TestHardening15Subscriptions(t *testing.T) {
 		}
 	}
 	c.quiet() // one delivery for all of them
+	_ = c.nc.Close()
+	w.eventually(t, "it is gone", func() bool { return w.gw.Listeners()[0].CurrentClients == 1 })
+	publisher.quiet()
 }
 
 // explode subscribes to n filters, and returns how long each packet took.
