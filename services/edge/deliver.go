@@ -61,7 +61,7 @@ func (c *Conn) pump() {
 
 // flowing says that the device may be given something.
 func (c *Conn) flowing() bool {
-	return c.phase == phaseOpen && !c.ended && !c.full && !c.waiting && !c.e.over()
+	return c.phase == phaseOpen && !c.ended && !c.full.Load() && !c.waiting && !c.e.over()
 }
 
 // take fetches the next thing to do.
@@ -263,7 +263,9 @@ func (c *Conn) hand(o *outgoing) {
 		c.drop(o, DropRefused)
 		return
 	}
-	c.full = c.full || outcome == SentFull
+	if outcome == SentFull {
+		c.full.Store(true)
+	}
 	c.Stats.SentMsgs.Add(1)
 	if isSystem(o.Msg.Topic) {
 		return

@@ -87,8 +87,11 @@ func (d *dispatch) take(c *Conn, grant func(*session.Session) (session.Grant, bo
 	}
 }
 
-// due notes that a connection has something to deliver. Called with its lock held.
+// due notes that a connection has something to deliver. One whose device is full is left alone: Drained pumps. Called with its lock held.
 func (d *dispatch) due(c *Conn) {
+	if c.full.Load() && len(c.events) == 0 {
+		return
+	}
 	c.pumpDue = true
 	if c.schedule() {
 		d.wakes = append(d.wakes, c)
