@@ -41,7 +41,7 @@ type CacheConfig struct {
 type PasswordConfig struct {
 	CacheTTL   time.Duration `yaml:"cache_ttl" default:"10m" doc:"How long a verified password is remembered (as a keyed hash), so that a reconnect costs microseconds; at most 24h; 0: not at all. A changed password counts at once."`
 	CacheSize  int           `yaml:"cache_size" default:"65536" doc:"Verified passwords remembered at most, 128 bytes each."`
-	Workers    int           `yaml:"workers" default:"0" doc:"Password computations at once; 0: one per CPU."`
+	Workers    int           `yaml:"workers" default:"0" doc:"Password computations at once, at most one per CPU; 0: one less than there are CPUs, so that one is left for everything else, but at least one."`
 	Queue      int           `yaml:"queue" default:"1024" doc:"Clients that may wait for a password computation. Further ones are told that the server is busy."`
 	QueueBytes int64         `yaml:"queue_bytes" default:"8MB" unit:"bytes" doc:"Bytes of passwords that waiting clients may hold."`
 }

@@ -94,6 +94,7 @@ func (c *conn) reauthenticate(a *enhanced, data []byte) {
 			return
 		}
 		c.patience.Stop()
+		c.patience = nil
 		a.again, a.challenged = false, false
 		if err != nil { // MQTT-4.12.1-2
 			code := reauthCode(broker.KindOf(err))

@@ -12,6 +12,7 @@ import (
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/transport"
 )
 
 // Config is the section mqtt of the configuration.
@@ -31,6 +32,7 @@ type Config struct {
 	ServerReference         string        `yaml:"server_reference" doc:"Where MQTT 5 clients shall go when a quota of connections refuses them or this node stops (host:port, more than one divided by blanks): they hear 'use another server' with it. Empty: they hear only what is the matter."`
 	IdleTimeout             time.Duration `yaml:"idle_timeout" default:"30s" doc:"Time from the first byte of MQTT that could come to a complete CONNECT."`
 	WebSocketProtocolHeader bool          `yaml:"websocket_protocol_header" default:"true" doc:"Refuse WebSocket clients that offer no sub-protocol of MQTT."`
+	Transport               string        `yaml:"transport" default:"auto" enum:"auto,loop,goroutine" doc:"What serves connections: event loops (loop, Linux only), a goroutine for each (goroutine), or loops where they exist (auto)."`
 	HighWater               int64         `yaml:"high_water" default:"128KB" unit:"bytes" doc:"Output of one client above which messages wait in its session and nothing more is read from it."`
 	MaxPending              int64         `yaml:"max_pending" default:"1MB" unit:"bytes" doc:"Output of one client above which it is disconnected."`
 
@@ -56,7 +58,7 @@ func DefaultConfig() Config {
 		MaxPacketSize: 64 << 10, MaxClientIDLen: e.MaxClientIDLen, MaxTopicLength: e.MaxTopicLength, MaxTopicLevels: e.MaxTopicLevels,
 		MaxSubscribeFilters: 1000, MaxUserProperties: 256, ReceiveMaximum: 1000, TopicAliasMaximum: 32, TopicAliasOut: 16,
 		KeepaliveBackoff: e.KeepaliveBackoff, MaxKeepAlive: e.MaxKeepAlive, IdleTimeout: 30 * time.Second, WebSocketProtocolHeader: true,
-		HighWater: 128 << 10, MaxPending: 1 << 20,
+		Transport: string(transport.Auto), HighWater: 128 << 10, MaxPending: 1 << 20,
 		Publish: e.Publish, ACL: e.ACL, Auth: e.Auth, Output: e.Output,
 		Listeners: map[string]ListenerConfig{
 			"tcp": own("tcp", "127.0.0.1:1883"), "ssl": own("ssl", "127.0.0.1:8883"),

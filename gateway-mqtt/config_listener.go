@@ -16,7 +16,7 @@ type ListenerConfig struct {
 	Disabled         bool          `yaml:"disabled" default:"false" doc:"Do not open this listener."`
 	Kind             string        `yaml:"kind" default:"tcp" enum:"tcp,ssl,ws,wss" doc:"Plain TCP, TLS, WebSocket, or WebSocket over TLS."`
 	Bind             string        `yaml:"bind" doc:"Address and port; without an address all addresses of the machine."`
-	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"Connections at once; more are accepted, counted and closed."`
+	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"Connections at once; more are accepted, counted, told why (0x97, before 5.0 return code 3) and closed."`
 	Acceptors        int           `yaml:"acceptors" default:"2" doc:"Goroutines that accept connections."`
 	Backlog          int           `yaml:"backlog" default:"0" doc:"Connections that the system keeps until they are accepted; 0 means the system's limit."`
 	Mountpoint       string        `yaml:"mountpoint" doc:"Put before every topic of the listener's clients, and taken off what is delivered; %c and %u stand for client id and user name."`
@@ -127,7 +127,7 @@ func (l *ListenerConfig) loopback() bool {
 // transport is the listener as package transport knows it. Without a certificate of its own it uses cert.
 func (l *ListenerConfig) transport(name string, c *Config, cert Certificate) transport.Config {
 	t := transport.Default()
-	t.Name, t.Kind, t.Bind = name, transport.Kind(l.Kind), l.Bind
+	t.Name, t.Kind, t.Bind, t.Transport = name, transport.Kind(l.Kind), l.Bind, transport.Mode(c.Transport)
 	t.MaxClients, t.Acceptors, t.Backlog = l.MaxClients, l.Acceptors, l.Backlog
 	t.SendTimeout, t.HandshakeTimeout = l.SendTimeout, l.HandshakeTimeout
 	t.SndBuf, t.RecBuf, t.NoDelay = int(l.SndBuf), int(l.RecBuf), l.NoDelay

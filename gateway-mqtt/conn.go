@@ -71,6 +71,10 @@ type five struct {
 
 // Data implements transport.Handler: it handles all complete packets in b until one makes the rest wait.
 func (c *conn) Data(b []byte) (n int, err error) {
+	if c.link != nil {
+		c.link.Batch()
+		defer c.link.End()
+	}
 	for c.state != closing && c.holds == 0 {
 		used, complete := c.next(b[n:])
 		if !complete {
@@ -78,6 +82,7 @@ func (c *conn) Data(b []byte) (n int, err error) {
 		}
 		n += used
 		if !c.tc.Writable() {
+			c.slow()
 			c.hold(holdOutput)
 		}
 	}
@@ -246,6 +251,13 @@ func (c *conn) Drained() {
 	c.resume(holdOutput)
 	if c.link != nil && c.state == open {
 		c.link.Drained()
+	}
+}
+
+// slow tells that the client does not keep up with its output.
+func (c *conn) slow() {
+	if c.gw.busy != nil && c.link != nil && c.state == open {
+		c.gw.busy(c.link.Identity().ClientID, c.tc.Pending())
 	}
 }
 

@@ -29,6 +29,11 @@ func (c *conn) connect(p *packet.Connect) error {
 		c.maxOut = p.Properties.MaximumPacketSize.Or(0)
 	}
 	c.tc.SetDeadline(time.Time{})
+	if above := c.tc.Info().Refused; above != "" {
+		code := c.gw.elsewhere(packet.QuotaExceeded)
+		c.end(code, code, "", above)
+		return nil
+	}
 	if code := c.refusal(p); code != packet.Success {
 		c.end(code, code, "", reasonRefused)
 		return nil
@@ -105,7 +110,7 @@ func (c *conn) credentials(p *packet.Connect) broker.Credentials {
 	} else if info.Proxy != nil && info.Proxy.CommonName != "" {
 		c.certify(&cr, &pkix.Name{CommonName: info.Proxy.CommonName}) // it is all that a proxy tells
 	}
-	info.Header, info.TLS, info.Proxy = nil, nil, nil
+	c.tc.ForgetInfo()
 	return cr
 }
 
@@ -168,6 +173,7 @@ func (c *conn) connected(r edge.ConnectResult, asked time.Duration) {
 		return
 	}
 	c.patience.Stop()
+	c.patience = nil
 	if r.Err != nil {
 		code, text := c.authCode(broker.KindOf(r.Err))
 		if code == packet.QuotaExceeded {

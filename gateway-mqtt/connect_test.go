@@ -388,7 +388,7 @@ func TestMaxClientsIsTheListeners(t *testing.T) {
 	t.Parallel()
 	w := start(t, func(s *setup) { s.listener("tcp", func(l *gatewaymqtt.ListenerConfig) { l.MaxClients = 1 }) })
 	c := w.connect(t, packet.V311, "only")
-	w.dial(t, "tcp", packet.V311).expectClosed()
+	w.dial(t, "tcp", packet.V311).expectClosed() // it says nothing
 	c.quiet()
 	if n := w.shutdowns("max_clients"); n != 1 {
 		t.Errorf("%d counted", n)

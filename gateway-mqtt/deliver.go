@@ -119,6 +119,7 @@ func (c *conn) Deliver(d *edge.Delivery) edge.Outcome {
 	}
 	c.countSent(packet.TypePublish, size)
 	if !c.tc.Writable() {
+		c.slow()
 		return edge.SentFull
 	}
 	return edge.Sent

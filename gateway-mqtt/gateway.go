@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/transport"
@@ -23,6 +24,8 @@ type Deps struct {
 	MaxConnections int
 	// Full hears when a connection is refused because of MaxConnections (true), and when a tenth of them is free again; nil: nobody. It must not block.
 	Full func(full bool)
+	// Busy hears of a client whose output passed high_water, of so many bytes; nil: nobody. It must not block.
+	Busy func(clientID string, pending int)
 	// Status answers /status and /mqtt/status on WebSocket listeners with 200 and text if ok, with 503 and text otherwise. nil: nobody answers.
 	Status     func() (text string, ok bool)
 	Log        *slog.Logger // nil: none
@@ -43,9 +46,12 @@ type Gateway struct {
 	log       *slog.Logger
 	metrics   *metrics
 	budget    *transport.Budget // of all listeners; nil: no limit
+	loops     *transport.Loops  // of all listeners
 	listeners []*listener       // by name
 	encoders  sync.Pool         // of *encoder
+	slabs     sync.Pool         // of *broker.Slab
 	status    func() (string, bool)
+	busy      func(clientID string, pending int)
 	watch     watch
 
 	mu       sync.Mutex
@@ -64,7 +70,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.CheckExposure(deps.Access); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, edge: deps.Edge, count: deps.Edge.Counters(), log: deps.Log, status: deps.Status, conns: map[*conn]struct{}{}}
+	g := &Gateway{cfg: cfg, edge: deps.Edge, count: deps.Edge.Counters(), log: deps.Log, status: deps.Status, busy: deps.Busy, loops: transport.NewLoops(0), conns: map[*conn]struct{}{}}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -72,6 +78,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		g.budget = transport.NewBudget(deps.MaxConnections, func(full bool) { g.full(full, deps) })
 	}
 	g.encoders.New = func() any { return newEncoder() }
+	g.slabs.New = func() any { return new(broker.Slab) }
 	for _, name := range slices.Sorted(maps.Keys(cfg.Listeners)) {
 		if cfg.Listeners[name].Disabled {
 			continue

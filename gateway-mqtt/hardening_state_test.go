@@ -100,7 +100,7 @@ func TestHardening16QoS2Ids(t *testing.T) {
 // Case 17: a client that never sends PUBACK. Its queue ends at its bounds, the alarm of the watermark is raised once, what is dropped is counted by reason, and
 // others notice nothing.
 func TestHardening17NoPuback(t *testing.T) {
-	const sent, batch, bound = 5000, 250, 1000
+	const sent, batch, bound = mutePublishes, 250, 1000
 	var mu sync.Mutex
 	var alarms []string
 	w := start(t, func(s *setup) {
@@ -111,6 +111,7 @@ func TestHardening17NoPuback(t *testing.T) {
 			alarms = append(alarms, fmt.Sprint(id.ClientID, high, queued))
 		}
 	})
+	w.backend.Router.Forget()
 	mute := w.connect(t, packet.V5, "mute", func(p *packet.Connect) { p.Properties.ReceiveMaximum = packet.Some[uint16](1) })
 	mute.subscribe(1, "q")
 	witness, pub := w.connect(t, packet.V5, "witness"), w.connect(t, packet.V5, "pub")
@@ -184,10 +185,11 @@ func TestHardening21TruncatedPublish(t *testing.T) {
 }
 
 // Case 22: retained messages set and cleared by many at once end as the last one said, and many subscribers of everything at once get all of them, paced by
-// what they take. (The quota of 1,000,000 topics is TestRetainedLimits of router; the memory of a full replay is measured in deploy/bench.)
+// what they take. (The quota of 1,000,000 topics is TestRetainedLimits of router; 1,000,000 of them and 1,000 subscribers at once, with the real router, are
+// TestRetainedReplayIsPaced of deploy/integration, in its long run.)
 func TestHardening22Retained(t *testing.T) {
 	t.Parallel()
-	const topics, subscribers = 200, 100
+	const topics, subscribers = retainedTopics, retainedSubscribers
 	w := start(t, func(s *setup) { s.session.Queue.MaxLength = 50 })
 	t.Run("racing", func(t *testing.T) {
 		for i := range 4 {

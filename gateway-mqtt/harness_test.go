@@ -40,8 +40,13 @@ func (w withDir) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	certDir = dir
-	return w.m.Run()
+	code := w.m.Run()
+	transportMode = transport.Goroutine
+	return max(code, w.m.Run())
 }
+
+// transportMode is what serves the connections of the tests: they run on event loops, where there are some, and again with a goroutine each.
+var transportMode = transport.Auto
 
 var certificate = sync.OnceValues(func() ([3]string, error) {
 	cert, key, ca, _, err := transport.EnsureCA(certDir, nil)
@@ -92,7 +97,7 @@ type world struct {
 func start(t *testing.T, options ...func(*setup)) *world {
 	t.Helper()
 	s := &setup{cfg: gatewaymqtt.DefaultConfig(), session: session.DefaultConfig()}
-	s.cfg.Listeners = map[string]gatewaymqttListener{}
+	s.cfg.Listeners, s.cfg.Transport = map[string]gatewaymqttListener{}, string(transportMode)
 	s.open("tcp")
 	for _, o := range options {
 		o(s)
@@ -178,6 +183,16 @@ func (w *world) shutdowns(reason string) uint64 {
 	return 0
 }
 
+// shutdownsOf are all of a listener.
+func (w *world) shutdownsOf(name string) map[string]uint64 {
+	for _, l := range w.gw.Listeners() {
+		if l.Name == name {
+			return l.Shutdowns
+		}
+	}
+	return nil
+}
+
 // metric sums up a counter over its labels.
 func (w *world) metric(t *testing.T, name string) float64 {
 	t.Helper()
@@ -233,6 +248,14 @@ func (a *auth) seen(clientID string) broker.Credentials {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.offers[clientID]
+}
+
+// offered is seen, and whether the client id came so far.
+func (a *auth) offered(clientID string) (broker.Credentials, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.offers[clientID]
+	return c, ok
 }
 
 // Authenticate implements broker.Auth.

@@ -37,6 +37,9 @@ const (
 	reasonOutput    transport.Reason = "answer_too_large"
 )
 
+// refusalTime is for the CONNECT of a client that is above a limit of connections: it holds one of few places (transport.MaxRefusals).
+const refusalTime = 2 * time.Second
+
 func newListener(g *Gateway, name string, cfg ListenerConfig, cert Certificate) (*listener, error) {
 	l := &listener{gw: g, name: name, cfg: cfg}
 	var err error
@@ -53,7 +56,7 @@ func newListener(g *Gateway, name string, cfg ListenerConfig, cert Certificate) 
 	l.fresh = l.limits
 	l.fresh.MaxPacketSize = min(l.fresh.MaxPacketSize, preConnect)
 	deps := transport.Deps{
-		Log: g.log, Accept: l.accept, Admit: l.admit, Budget: g.budget,
+		Log: g.log, Accept: l.accept, Admit: l.admit, Explain: true, Budget: g.budget, Loops: g.loops,
 		Trusted: func(a netip.Addr) bool { return within(l.trusted, a) },
 	}
 	if g.status != nil && cfg.web() {
@@ -95,7 +98,11 @@ func (l *listener) accept(tc transport.Conn) transport.Handler {
 	}
 	now := time.Now()
 	c.pace.size, c.pace.messages = bucketOf(l.cfg.RateLimit, now), bucketOf(l.cfg.MessageRate, now)
-	tc.SetDeadline(now.Add(l.gw.cfg.IdleTimeout))
+	wait := l.gw.cfg.IdleTimeout
+	if info.Refused != "" {
+		wait = min(wait, refusalTime)
+	}
+	tc.SetDeadline(now.Add(wait))
 	return c
 }
 

@@ -111,7 +111,7 @@ func TestProxyProtocolFromStrangers(t *testing.T) {
 	}
 }
 
-// TestMaxConnections: the process takes so many connections over all its listeners, CONNECT or not; what is above is closed and counted, said once, and
+// TestMaxConnections: the process takes so many connections over all its listeners, CONNECT or not; what is above is refused and counted, said once, and
 // what a client leaves another gets.
 func TestMaxConnections(t *testing.T) {
 	t.Parallel()

@@ -25,19 +25,31 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 	if err := c.window(&p); err != nil {
 		return err
 	}
-	m := &broker.Message{Topic: topic, Payload: bytes.Clone(p.Payload), QoS: broker.QoS(p.QoS), Retain: p.Retain}
+	m := c.message(&p, topic)
 	if c.five != nil {
 		m.Props = propsOf(&p.Properties)
 		if e := p.Properties.MessageExpiry; e.Present {
 			m.Expires = time.Now().Add(time.Duration(e.Value) * time.Second)
 		}
 	}
-	out := edge.Publish{Msg: m, PacketID: p.ID}
+	out := edge.Publish{Msg: m, PacketID: p.ID, Dup: p.Dup}
 	if p.QoS > 0 {
 		out.Done = c.published
 	}
 	c.link.Publish(out)
 	return nil
+}
+
+// message makes the message of a PUBLISH, without properties, out of the input buffer. What nobody keeps for long shares its memory with others.
+func (c *conn) message(p *packet.Publish, topic string) *broker.Message {
+	if p.QoS == 0 && !p.Retain && len(p.Payload) <= broker.SlabPayload && topic[0] != '$' && c.gw.edge.Passing() {
+		s := c.gw.slabs.Get().(*broker.Slab)
+		m := s.New(p.Payload)
+		c.gw.slabs.Put(s)
+		m.Topic = topic
+		return m
+	}
+	return &broker.Message{Topic: topic, Payload: bytes.Clone(p.Payload), QoS: broker.QoS(p.QoS), Retain: p.Retain}
 }
 
 // topicOf is the topic of a PUBLISH, with its alias resolved (§3.3.2.3.4).

@@ -404,7 +404,14 @@ func TestSlowReader(t *testing.T) {
 // TestUnreadAnswers: a client that sends and never reads is stopped by back-pressure, not by memory.
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
+	busy := make(chan string, 1)
 	w := start(t, func(s *setup) {
+		s.deps.Busy = func(id string, pending int) {
+			select {
+			case busy <- fmt.Sprint(id, " ", pending > 4<<10):
+			default:
+			}
+		}
 		s.cfg.HighWater, s.cfg.MaxPending = 4<<10, 1<<20
 		s.listener("tcp", func(l *gatewaymqttListener) { l.SndBuf, l.SendTimeout = 4<<10, time.Second })
 	})
@@ -413,6 +420,14 @@ func TestUnreadAnswers(t *testing.T) {
 	_ = c.nc.SetWriteDeadline(time.Now().Add(patience))
 	_, _ = c.nc.Write(pings)
 	w.eventually(t, "it is cut off", func() bool { return w.shutdowns("send_timeout") == 1 })
+	select {
+	case told := <-busy:
+		if told != "deaf true" {
+			t.Errorf("told that %s is slow", told)
+		}
+	default:
+		t.Error("nobody is told that it is slow")
+	}
 }
 
 func TestMountpoint(t *testing.T) {

@@ -29,6 +29,7 @@ func (s *sink) SetReadLimit(int)                          {}
 func (s *sink) SetDeadline(time.Time)                     {}
 func (s *sink) Close(error)                               {}
 func (s *sink) Abort(error)                               {}
+func (s *sink) ForgetInfo()                               {}
 func (s *sink) Info() *transport.Info                     { return &s.info }
 
 // delivering makes an open connection without an edge.

@@ -24,13 +24,15 @@ import (
 	"github.com/pando-mq/pando/services/run"
 )
 
-// Deps is what a Server stands on. Cluster, Gateways, Stores, Routers, Auth, DataDir and Status must be set.
+// Deps is what a Server stands on. Cluster, Gateways, Stores, Routers, Processes, Auth, DataDir and Status must be set.
 type Deps struct {
 	Cluster  cluster.Cluster
 	Gateways func(cluster.Node) broker.GatewayAdmin // of the role gateway; in one process the gateway itself
 	Stores   func(cluster.Node) broker.SessionAdmin // of the role session
 	Routers  func(cluster.Node) broker.RouterAdmin  // of the role router
 	Auth     broker.AuthAdmin
+	// Processes are those of any role; nil for one that cannot be asked.
+	Processes func(cluster.Node) broker.ProcessAdmin
 
 	DataDir    string                           // pandoctl.sock, pandoctl.token and the generated administrator are kept there
 	PortOffset int                              // added to the port of Config.Listen
@@ -65,8 +67,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Cluster == nil || deps.Gateways == nil || deps.Stores == nil || deps.Routers == nil || deps.Auth == nil || deps.Status == nil || deps.DataDir == "" {
-		return nil, errors.New("mgmt: Cluster, Gateways, Stores, Routers, Auth, Status and DataDir must be set")
+	if deps.Cluster == nil || deps.Gateways == nil || deps.Stores == nil || deps.Routers == nil || deps.Processes == nil || deps.Auth == nil || deps.Status == nil ||
+		deps.DataDir == "" {
+		return nil, errors.New("mgmt: Cluster, Gateways, Stores, Routers, Processes, Auth, Status and DataDir must be set")
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -80,7 +83,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		s.rest = addr
 	}
 	s.fleet = fleet.New(fleet.Deps{
-		Cluster: deps.Cluster, Gateways: deps.Gateways, Stores: deps.Stores, Routers: deps.Routers, Auth: deps.Auth, Timeout: cfg.Timeout, Asked: s.metrics.question,
+		Cluster: deps.Cluster, Gateways: deps.Gateways, Stores: deps.Stores, Routers: deps.Routers, Processes: deps.Processes, Auth: deps.Auth,
+		Timeout: cfg.Timeout, Asked: s.metrics.question,
 	})
 	return s, nil
 }

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func deps(t *testing.T) mgmtapi.Deps {
 	s := fleettest.New(t)
 	return mgmtapi.Deps{
-		Cluster: s.Cluster, Gateways: s.GatewayOf, Stores: s.StoreOf, Routers: s.RouterOf, Auth: s.Auth, DataDir: filepath.Join(t.TempDir(), "data"),
+		Cluster: s.Cluster, Gateways: s.GatewayOf, Stores: s.StoreOf, Routers: s.RouterOf, Processes: s.ProcessOf, Auth: s.Auth, DataDir: filepath.Join(t.TempDir(), "data"),
 		Status: func() (string, bool) { return "Node n is started\nemqttd is running", true },
 	}
 }

@@ -3,6 +3,8 @@ package router
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -37,21 +39,23 @@ const (
 
 // sink is the stream of one partition towards one destination. Its fields belong to the partition's lock.
 //
-//	queue: [ sent, some answered | not yet sent ]
-//	         0 .. sent             sent .. len       queue[0] has the number first
+//	queue: [ settled | sent, some answered | not yet sent ]
+//	         0 .. settled .. sent            sent .. len       queue[0] has the number first
 type sink struct {
 	p  *partition
 	to destination
 
 	queue   []delivery
 	sent    int
-	under   int64 // bytes sent and not forgotten
+	settled int   // answered, and taken off the bytes
+	under   int64 // bytes sent and not settled
 	first   uint64
 	number  uint64 // of the stream: answers of an older one change nothing
 	stream  broker.DeliverStream
 	opening bool
 	pumping bool
 	dead    bool
+	round   uint64        // of the partition that queued something last
 	over    chan struct{} // closed when the partition ended or the gateway is gone
 }
 
@@ -99,19 +103,27 @@ func (d *sink) pump() {
 		return
 	}
 	d.pumping = true
+	room := batches.Get().(*[]broker.Delivery)
 	for !d.dead && d.stream != nil && d.sent < len(d.queue) && d.under < windowBytes {
-		stream, batch := d.stream, d.take()
+		stream, batch := d.stream, d.take((*room)[:0])
 		d.p.mu.Unlock()
 		_ = stream.Send(batch) // a dead stream is seen by keepOpen
+		clear(batch)
 		d.p.mu.Lock()
 	}
 	d.pumping = false
 	d.p.mu.Unlock()
+	batches.Put(room)
 }
 
-// take moves the next deliveries behind the sent mark. Called with the lock held.
-func (d *sink) take() []broker.Delivery {
-	batch := make([]broker.Delivery, 0, min(len(d.queue)-d.sent, maxBatchItems))
+// batches is room for what one Send passes on.
+var batches = sync.Pool{New: func() any {
+	room := make([]broker.Delivery, 0, maxBatchItems)
+	return &room
+}}
+
+// take moves the next deliveries behind the sent mark, into batch. Called with the lock held.
+func (d *sink) take(batch []broker.Delivery) []broker.Delivery {
 	var size int64
 	for d.sent < len(d.queue) && len(batch) < maxBatchItems && size < maxBatchBytes {
 		batch = append(batch, d.queue[d.sent].d)
@@ -174,6 +186,7 @@ func (d *sink) open() (broker.DeliverStream, error) {
 		return nil, err
 	}
 	d.p.mu.Lock()
+	d.compact()
 	d.stream, d.sent, d.under, d.first = stream, 0, 0, 1
 	d.p.mu.Unlock()
 	return stream, nil
@@ -204,6 +217,7 @@ func (d *sink) broken() bool {
 	gone := d.to.kind == toGateway && r.gone(d.to.n)
 	d.p.mu.Lock()
 	defer d.p.mu.Unlock()
+	d.compact()
 	had := d.stream != nil
 	d.stream = nil
 	d.number++ // no answer of the old stream counts
@@ -244,6 +258,7 @@ func (d *sink) again() {
 
 // abandon drops everything. Called with the lock held.
 func (d *sink) abandon() {
+	d.compact()
 	for _, x := range d.queue {
 		d.p.r.pending.Add(-x.size)
 	}
@@ -279,7 +294,8 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 		d.p.mu.Unlock()
 		return
 	}
-	flush := map[*publishStream]struct{}{}
+	var room [8]*publishStream
+	flush := room[:0]
 	retry := false
 	for _, a := range acks {
 		if a.No < d.first || a.No >= d.first+uint64(d.sent) {
@@ -287,8 +303,8 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 		}
 		i := int(a.No - d.first)
 		if a.Result == broker.OK {
-			for j := range i + 1 {
-				d.answer(&d.queue[j], true, flush)
+			for j := d.settled; j <= i; j++ {
+				flush = d.answer(&d.queue[j], true, flush)
 			}
 			continue
 		}
@@ -303,12 +319,12 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 		} else {
 			d.refused(x, a)
 		}
-		d.answer(&d.queue[i], false, flush)
+		flush = d.answer(&d.queue[i], false, flush)
 	}
 	d.trim()
 	stream, more := d.stream, d.sent < len(d.queue) && !d.pumping
 	d.p.mu.Unlock()
-	for s := range flush {
+	for _, s := range flush {
 		s.flush()
 	}
 	if more { // not from here: a callback may not send on its own stream
@@ -319,20 +335,23 @@ func (d *sink) acked(number uint64, acks []broker.DeliverAck) {
 	}
 }
 
-// answer counts one delivery as done. Called with the lock held.
-func (d *sink) answer(x *delivery, matched bool, flush map[*publishStream]struct{}) {
+// answer counts one delivery as done, and adds the stream that it completes a publish of to flush. Called with the lock held.
+func (d *sink) answer(x *delivery, matched bool, flush []*publishStream) []*publishStream {
 	if x.answered {
-		return
+		return flush
 	}
 	x.answered = true
-	if x.q == nil {
-		return
+	q := x.q
+	if q == nil {
+		return flush
 	}
-	x.q.await--
-	x.q.matched = x.q.matched || matched && (d.to.kind == toSession || isDelayed(x.d.Msg))
-	if x.q.await == 0 {
-		flush[x.q.s] = struct{}{}
+	x.q = nil // it may be used for another publish soon
+	q.await--
+	q.matched = q.matched || matched && (d.to.kind == toSession || isDelayed(x.d.Msg))
+	if q.await > 0 || slices.Contains(flush, q.s) {
+		return flush
 	}
+	return append(flush, q.s)
 }
 
 // refused removes the routes that brought a delivery where nobody wanted it (rule N6). Called with the lock held.
@@ -349,19 +368,25 @@ func (d *sink) refused(x *delivery, a broker.DeliverAck) {
 	}
 }
 
-// trim forgets answered deliveries at the head. Called with the lock held.
+// trim settles answered deliveries at the head. Called with the lock held.
 func (d *sink) trim() {
-	n := 0
-	for n < d.sent && d.queue[n].answered {
-		d.p.r.pending.Add(-d.queue[n].size)
-		d.under -= d.queue[n].size
-		n++
+	for d.settled < d.sent && d.queue[d.settled].answered {
+		x := &d.queue[d.settled]
+		d.p.r.pending.Add(-x.size)
+		d.under -= x.size
+		x.d = broker.Delivery{}
+		d.settled++
 	}
-	clear(d.queue[:n])
-	d.queue = d.queue[n:]
+	if d.settled == len(d.queue) || d.settled > queueKept {
+		d.compact()
+	}
+}
+
+// compact forgets what is settled. Called with the lock held.
+func (d *sink) compact() {
+	n := d.settled
+	d.queue = cut(d.queue, n)
+	d.settled = 0
 	d.sent -= n
 	d.first += uint64(n)
-	if len(d.queue) == 0 {
-		d.queue = nil
-	}
 }

@@ -20,5 +20,6 @@
 //	Router.mu -> partition.mu -> (routes tables, destination and stream state belong to partition.mu) -> wildcards.mu
 //	retained.mu stands alone.
 //
-// None is held across a call into a destination, a log or a callback.
+// None is held across a call into a destination, a log or a callback. The one I/O under a lock is that of a partition's own file (retained_shelf.go): it is
+// written there in the order of the log, into the system's cache and never synchronised; pages are read without it.
 package router

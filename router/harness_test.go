@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,12 +29,13 @@ type world struct {
 	gateways map[string]*gateway
 	limits   router.Config
 	retained router.RetainedConfig
+	dir      string // of the routers' files
 }
 
 // start makes a cluster of one session-store that owns all session partitions, and one router.
 func start(t *testing.T, change ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, memory: cluster.NewMemory(), journal: journal.NewMemory(), gateways: map[string]*gateway{}}
+	w := &world{t: t, dir: t.TempDir(), memory: cluster.NewMemory(), journal: journal.NewMemory(), gateways: map[string]*gateway{}}
 	w.limits, w.retained = router.Default()
 	w.cluster = w.join()
 	w.sessions = &sessions{routes: map[int][]broker.RouteDelta{}, hold: map[int]bool{}, refuse: map[int]bool{}, parked: map[int]bool{}}
@@ -52,6 +54,15 @@ func (w *world) join() cluster.Cluster {
 	}
 	w.t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// eachStorage runs a test of retained messages with those that are in the log.
+func eachStorage(t *testing.T, fn func(t *testing.T, in func(*world))) {
+	for _, storage := range []string{router.StorageDisc, router.StorageDiscOnly} {
+		t.Run(storage, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { fn(t, func(w *world) { w.retained.Storage = storage }) })
+		})
+	}
 }
 
 // store registers a session-store that takes the session partitions assigned to it.
@@ -77,7 +88,7 @@ func (w *world) startRouter(id string) {
 	w.member = w.register(cluster.Node{Role: cluster.Router, ID: id})
 	r, err := router.New(w.limits, w.retained, router.Deps{
 		Cluster: w.cluster, Member: w.member, Sessions: w.sessions, Journal: w.journal, Clock: time.Now,
-		Gateways: w.gatewayOf,
+		Gateways: w.gatewayOf, Dir: filepath.Join(w.dir, id),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -30,6 +31,12 @@ type partition struct {
 	turns    map[originKey]uint64     // of shared groups, for round_robin
 	waiting  []waitingBatch           // publishes that came while syncing, in order
 	waits    int64                    // their bytes
+
+	// Memory that one message after the other uses.
+	round  uint64     // of touched
+	found  targets    // of the message that is matched
+	groups []members  // the same
+	spare  []*pending // not in use
 }
 
 type waitingBatch struct {
@@ -52,17 +59,17 @@ func (p *partition) serve() {
 		return
 	}
 	p.state = stateServing
-	touched := map[*sink]struct{}{}
+	var touched []*sink
 	acking := map[*publishStream]struct{}{}
 	for _, w := range p.waiting {
 		if !w.s.ended {
-			p.route(w.s, w.batch, touched)
+			touched = append(touched, p.route(w.s, w.batch, nil)...)
 			acking[w.s] = struct{}{}
 		}
 	}
 	p.waiting, p.waits = nil, 0
 	p.mu.Unlock()
-	for d := range touched {
+	for _, d := range touched {
 		d.pump()
 	}
 	for s := range acking {
@@ -87,13 +94,13 @@ func (p *partition) accept(s *publishStream, batch []broker.Publish) error {
 			p.end(s, broker.E(broker.KindBusy, "topic partition collects its routes", nil))
 			return s.err
 		}
-		p.waiting = append(p.waiting, waitingBatch{s, batch})
+		p.waiting = append(p.waiting, waitingBatch{s, slices.Clone(batch)})
 		return nil
 	}
-	touched := make(map[*sink]struct{}, 8)
-	p.route(s, batch, touched)
+	var room [8]*sink
+	touched := p.route(s, batch, room[:0])
 	p.mu.Unlock()
-	for d := range touched {
+	for _, d := range touched {
 		d.pump()
 	}
 	s.flush()

@@ -17,6 +17,15 @@ func event(seq uint64, topic, text string) []byte {
 	}, 12)
 }
 
+func snapshotOf(t testing.TB, s *retainedState) []byte {
+	t.Helper()
+	b, err := s.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestStateIsTheSameThroughASnapshot(t *testing.T) {
 	t.Parallel()
 	a := newRetainedState(64)
@@ -29,7 +38,7 @@ func TestStateIsTheSameThroughASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newRetainedState(64)
-	if err := b.Restore(a.snapshot()); err != nil {
+	if err := b.Restore(snapshotOf(t, a)); err != nil {
 		t.Fatal(err)
 	}
 	if a.len() != 3 || b.len() != a.len() || !reflect.DeepEqual(a.cursors, b.cursors) || !reflect.DeepEqual(a.epochs, b.epochs) {
@@ -49,7 +58,7 @@ func TestOtherVersionsAreRefused(t *testing.T) {
 	if err := s.Apply(event(1, "a", "x")); err != nil {
 		t.Fatal(err)
 	}
-	later, snapshot := event(2, "b", "y"), s.snapshot()
+	later, snapshot := event(2, "b", "y"), snapshotOf(t, s)
 	later[0], snapshot[0] = 9, 9
 	for what, err := range map[string]error{"event": s.Apply(later), "snapshot": newRetainedState(64).Restore(snapshot)} {
 		if err == nil || !strings.Contains(err.Error(), what+" of version 9, this program knows version") {
@@ -75,12 +84,12 @@ func FuzzApply(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	s := newRetainedState(64)
 	_ = s.Apply(event(1, "a/b", "payload"))
-	f.Add(s.snapshot())
+	f.Add(snapshotOf(f, s))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := newRetainedState(64)
 		if s.Restore(b) == nil {
 			again := newRetainedState(64)
-			if err := again.Restore(s.snapshot()); err != nil || again.len() != s.len() {
+			if err := again.Restore(snapshotOf(t, s)); err != nil || again.len() != s.len() {
 				t.Fatalf("%d became %d: %v", s.len(), again.len(), err)
 			}
 		}

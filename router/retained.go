@@ -116,6 +116,7 @@ type retainedPartition struct {
 	waiting []waitingAck
 	streams map[*retainStream]struct{}
 	gone    map[uint64]time.Time // gateway incarnation -> when its key was first missed
+	broken  error                // of the shelf: the state has to be made anew from the log
 	closed  bool
 
 	wake     chan struct{} // holds one token: look again
@@ -136,16 +137,24 @@ func newRetainedPartition(s *retainedStore, c cluster.Claim) *retainedPartition 
 }
 
 // open replays the log, and has what the outbox holds sent.
-func (p *retainedPartition) open(ctx context.Context) error {
+func (p *retainedPartition) open(ctx context.Context) (err error) {
 	st := newRetainedState(p.s.r.count(cluster.TopicSpace))
+	if p.s.cfg.Storage == StorageDiscOnly {
+		if st.shelf, err = newShelf(p.s.r.deps.Dir, logName(p.claim.Partition)); err != nil {
+			return err
+		}
+	}
 	owner := journal.Owner{Epoch: p.claim.Epoch, Valid: p.claim.Valid}
 	log, err := p.s.r.deps.Journal.Open(ctx, logName(p.claim.Partition), owner, st)
 	if err != nil {
-		return err
+		return errors.Join(err, st.shelf.close())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state, p.log, p.newest, p.durable = st, log, 0, 0
+	if p.closed { // while it was opened again; Open's lease is over with the partition
+		return errors.Join(errNotOpen, st.shelf.close())
+	}
+	p.state, p.log, p.newest, p.durable, p.broken = st, log, 0, 0, nil
 	p.box = p.newBox(st.delayed.unsent())
 	p.s.count.Add(int64(st.len()))
 	p.s.delayed(&st.delayed, 1)
@@ -172,6 +181,9 @@ func (p *retainedPartition) run() {
 			if err == nil {
 				break
 			}
+			if closed, _ := p.over(); closed {
+				return
+			}
 			p.s.r.deps.Log.Warn("open retained log", slog.Int("partition", p.claim.Partition), slog.Any("error", err))
 		}
 	}
@@ -186,8 +198,13 @@ func (p *retainedPartition) work() (again bool) {
 	defer timer.Stop()
 	for {
 		timer.Reset(p.step())
-		if p.over() {
+		over, broken := p.over()
+		if over {
 			return false
+		}
+		if broken != nil {
+			p.rebuild(log, broken)
+			return true
 		}
 		select {
 		case <-p.s.r.ctx.Done():
@@ -203,10 +220,29 @@ func (p *retainedPartition) work() (again bool) {
 	}
 }
 
-func (p *retainedPartition) over() bool {
+func (p *retainedPartition) over() (closed bool, broken error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closed
+	return p.closed, p.broken
+}
+
+// spoil has the state made anew: its file does not hold what was written. Called with the lock held.
+func (p *retainedPartition) spoil(err error) {
+	if p.broken == nil {
+		p.broken = err
+		p.nudge()
+	}
+}
+
+// rebuild ends a state whose file cannot be read, with its log, so that both are opened again.
+func (p *retainedPartition) rebuild(log journal.Log, broken error) {
+	p.s.r.deps.Log.Error("the file of retained messages is made anew from the log", slog.Int("partition", p.claim.Partition), slog.Any("error", broken))
+	p.fail(broker.E(broker.KindUnavailable, "retained messages", broken))
+	ctx, cancel := context.WithTimeout(p.s.r.ctx, time.Minute)
+	defer cancel()
+	if err := log.Close(ctx); err != nil {
+		p.s.r.deps.Log.Warn("close retained log", slog.Int("partition", p.claim.Partition), slog.Any("error", err))
+	}
 }
 
 // fail ends all streams and drops the state; their routers send again.
@@ -219,6 +255,9 @@ func (p *retainedPartition) fail(err error) {
 	if p.state != nil {
 		p.s.count.Add(-int64(p.state.len()))
 		p.s.delayed(&p.state.delayed, -1)
+		if err := p.state.shelf.close(); err != nil {
+			p.s.r.deps.Log.Warn("remove the file of retained messages", slog.Int("partition", p.claim.Partition), slog.Any("error", err))
+		}
 		p.state = nil
 	}
 	box := p.box

@@ -78,24 +78,73 @@ func (r *Router) ReadRetainedPartition(ctx context.Context, n int, q broker.Reta
 
 // read takes one page of at most 64 KiB and the name it ends with.
 func (p *retainedPartition) read(q broker.RetainedQuery, after string) (batch []*broker.Message, last string, more bool, err error) {
+	st, found, last, more, err := p.find(q, after)
+	if err != nil || len(found) == 0 {
+		return nil, last, more, err
+	}
+	if st.shelf == nil {
+		for _, h := range found {
+			batch = append(batch, h.m)
+		}
+		return batch, last, more, nil
+	}
+	batch, err = p.load(st, found)
+	return batch, last, more, err
+}
+
+// find looks up one page.
+func (p *retainedPartition) find(q broker.RetainedQuery, after string) (st *retainedState, found []held, last string, more bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == nil || !p.claim.Valid() {
-		return nil, "", false, broker.E(broker.KindUnavailable, "retained partition is not open", nil)
+		return nil, nil, "", false, errNotOpen
 	}
 	now := p.s.r.deps.Clock()
 	items, more := p.state.page(q.Tenant, q.Filter, after, readItems)
 	size := 0
 	for _, it := range items {
-		if size > 0 && size+it.Value.Size() > maxBatchBytes {
-			return batch, last, true, nil
+		if size > 0 && size+it.Value.size() > maxBatchBytes {
+			return p.state, found, last, true, nil
 		}
 		last = it.Name
-		if it.Value.Expired(now) {
+		if it.Value.m.Expired(now) {
 			continue
 		}
-		size += it.Value.Size()
-		batch = append(batch, it.Value)
+		size += it.Value.size()
+		found = append(found, it.Value)
 	}
-	return batch, last, more, nil
+	return p.state, found, last, more, nil
+}
+
+// errNotOpen ends a read of a partition that moves.
+var errNotOpen = broker.E(broker.KindUnavailable, "retained partition is not open", nil)
+
+// load reads messages from the shelf, without the lock, and then again those that were replaced meanwhile; those that were removed are left out.
+func (p *retainedPartition) load(st *retainedState, found []held) ([]*broker.Message, error) {
+	read := make([]*broker.Message, len(found))
+	for i, h := range found {
+		read[i], _ = st.shelf.load(h.at) // an error counts below, if the record is still there
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != st {
+		return nil, errNotOpen
+	}
+	batch := read[:0]
+	for i, h := range found {
+		now, ok := st.get(h.m.Tenant, h.m.Topic)
+		if !ok {
+			continue
+		}
+		m := read[i]
+		if now.m != h.m || m == nil {
+			var err error
+			if m, err = st.shelf.load(now.at); err != nil {
+				p.spoil(err)
+				return nil, broker.E(broker.KindUnavailable, "retained messages", err)
+			}
+		}
+		batch = append(batch, m)
+	}
+	return batch, nil
 }

@@ -27,7 +27,8 @@ func logName(partition int) string { return "RT_" + strconv.Itoa(partition) }
 //	source   = kind | uvarint incarnation | uvarint partition | uvarint topic partition
 //	due      = varint Unix milliseconds
 type retainedState struct {
-	tenants map[string]*topic.Retained[*broker.Message]
+	tenants map[string]*topic.Retained[held]
+	shelf   *shelf // of the messages, for storage disc_only; nil: they are in memory
 	cursors map[broker.Source]uint64
 	epochs  map[int]uint64                 // topic partition -> highest epoch seen (rule N10)
 	dollars map[string]map[string]struct{} // tenant -> first levels that begin with $: "#" does not find them
@@ -49,20 +50,32 @@ const (
 // newRetainedState makes an empty state; topics is the number of topic partitions, which are what an outbox has a queue for.
 func newRetainedState(topics int) *retainedState {
 	return &retainedState{
-		tenants: map[string]*topic.Retained[*broker.Message]{}, cursors: map[broker.Source]uint64{}, epochs: map[int]uint64{},
+		tenants: map[string]*topic.Retained[held]{}, cursors: map[broker.Source]uint64{}, epochs: map[int]uint64{},
 		dollars: map[string]map[string]struct{}{}, delayed: newDelayed(topics),
 	}
 }
 
 func (s *retainedState) len() int { return s.n }
 
-func (s *retainedState) put(m *broker.Message) {
+// store is hold and put.
+func (s *retainedState) store(m *broker.Message) error {
+	h, err := s.hold(m)
+	if err == nil {
+		s.put(h)
+	}
+	return err
+}
+
+func (s *retainedState) put(h held) {
+	m := h.m
 	x := s.tenants[m.Tenant]
 	if x == nil {
-		x = topic.NewRetained[*broker.Message]()
+		x = topic.NewRetained[held]()
 		s.tenants[m.Tenant] = x
 	}
-	if _, replaced := x.Put(m.Topic, m); !replaced {
+	if old, replaced := x.Put(m.Topic, h); replaced {
+		s.let(old)
+	} else {
 		s.n++
 	}
 	if strings.HasPrefix(m.Topic, "$") {
@@ -86,7 +99,7 @@ func (s *retainedState) prune() {
 	}
 	s.due = slices.DeleteFunc(s.due, func(m *broker.Message) bool {
 		cur, ok := s.get(m.Tenant, m.Topic)
-		return !ok || cur != m
+		return !ok || cur.m != m
 	})
 	heap.Init(&s.due)
 }
@@ -94,23 +107,24 @@ func (s *retainedState) prune() {
 // pruneFloor is how many messages that are gone may be kept whatever their share.
 const pruneFloor = 256
 
-func (s *retainedState) get(tenant, name string) (*broker.Message, bool) {
+func (s *retainedState) get(tenant, name string) (h held, ok bool) {
 	if x := s.tenants[tenant]; x != nil {
 		return x.Get(name)
 	}
-	return nil, false
+	return held{}, false
 }
 
 func (s *retainedState) remove(tenant, name string) {
 	if x := s.tenants[tenant]; x != nil {
-		if _, ok := x.Delete(name); ok {
+		if h, ok := x.Delete(name); ok {
+			s.let(h)
 			s.n--
 		}
 	}
 }
 
 // page lists up to limit messages after a topic.
-func (s *retainedState) page(tenant, filter, after string, limit int) (items []topic.Item[*broker.Message], more bool) {
+func (s *retainedState) page(tenant, filter, after string, limit int) (items []topic.Item[held], more bool) {
 	if x := s.tenants[tenant]; x != nil {
 		return x.Page(filter, after, limit)
 	}
@@ -122,7 +136,7 @@ func (s *retainedState) expire(now time.Time) int {
 	n := 0
 	for len(s.due) > 0 && s.due[0].Expired(now) {
 		m := heap.Pop(&s.due).(*broker.Message)
-		if cur, ok := s.get(m.Tenant, m.Topic); ok && cur == m {
+		if cur, ok := s.get(m.Tenant, m.Topic); ok && cur.m == m {
 			s.remove(m.Tenant, m.Topic)
 			n++
 		}
@@ -209,7 +223,9 @@ func (s *retainedState) Apply(event []byte) error {
 		if err != nil {
 			return fmt.Errorf("retained event: %w", err)
 		}
-		s.put(m)
+		if err := s.store(m); err != nil {
+			return err
+		}
 	case opDelete:
 		tenant, name := r.text(), r.text()
 		if r.bad {
@@ -224,8 +240,8 @@ func (s *retainedState) Apply(event []byte) error {
 	return nil
 }
 
-// snapshot writes the whole state.
-func (s *retainedState) snapshot() []byte {
+// snapshot writes the whole state. An error is one of the shelf.
+func (s *retainedState) snapshot() ([]byte, error) {
 	dst := []byte{snapshotVersion}
 	dst = binary.AppendUvarint(dst, uint64(len(s.cursors)))
 	for src, seq := range s.cursors {
@@ -236,19 +252,33 @@ func (s *retainedState) snapshot() []byte {
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(t)), e)
 	}
 	dst = s.delayed.appendTo(dst)
+	var err error
+	add := func(_ string, h held) bool {
+		if s.shelf == nil {
+			dst = session.AppendMessage(dst, h.m)
+		} else {
+			dst, err = s.shelf.read(dst, h.at)
+		}
+		return err == nil
+	}
 	for tenant, x := range s.tenants {
-		add := func(_ string, m *broker.Message) bool { dst = session.AppendMessage(dst, m); return true }
 		x.Query("#", add)
 		for first := range s.dollars[tenant] {
 			x.Query(first+"/#", add)
 		}
 	}
-	return dst
+	return dst, err
 }
 
 // Restore replaces the state by a snapshot.
 func (s *retainedState) Restore(snapshot []byte) error {
+	was := s.shelf
 	*s = *newRetainedState(len(s.delayed.out))
+	if s.shelf = was; was != nil {
+		if err := was.reset(); err != nil {
+			return fmt.Errorf("file of retained messages: %w", err)
+		}
+	}
 	if len(snapshot) == 0 {
 		return nil
 	}
@@ -278,7 +308,9 @@ func (s *retainedState) Restore(snapshot []byte) error {
 		if err != nil {
 			return fmt.Errorf("retained snapshot: %w", err)
 		}
-		s.put(m)
+		if err := s.store(m); err != nil {
+			return err
+		}
 		r.b = rest
 	}
 	return nil

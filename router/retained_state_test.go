@@ -13,12 +13,12 @@ func TestReplacedRetainedMessagesAreLetGo(t *testing.T) {
 	t.Parallel()
 	s, far := newRetainedState(1), time.Now().Add(time.Hour)
 	for i := range 10000 {
-		s.put(&broker.Message{Topic: "often", Payload: []byte("x"), Expires: far})
-		s.put(&broker.Message{Topic: fmt.Sprint("gone/", i), Payload: []byte("x"), Expires: far})
+		s.put(held{m: &broker.Message{Topic: "often", Payload: []byte("x"), Expires: far}})
+		s.put(held{m: &broker.Message{Topic: fmt.Sprint("gone/", i), Payload: []byte("x"), Expires: far}})
 		s.remove("", fmt.Sprint("gone/", i))
 	}
 	last := &broker.Message{Topic: "often", Payload: []byte("last"), Expires: far}
-	s.put(last)
+	s.put(held{m: last})
 	if len(s.due) > 2*s.n+pruneFloor {
 		t.Errorf("%d messages are kept for %d", len(s.due), s.n)
 	}

@@ -122,8 +122,16 @@ func (p *retainedPartition) take(s *retainStream, d *broker.Delivery) error {
 	}
 	stored := *d
 	stored.Msg = m
+	h := held{m: m}
+	if len(m.Payload) > 0 {
+		var err error
+		if h, err = p.state.hold(m); err != nil {
+			return broker.E(broker.KindUnavailable, "retain message", err)
+		}
+	}
 	if p.s.cfg.Storage != StorageRAM {
 		if err := p.append(appendEvent(nil, &stored, s.open.TopicEpoch)); err != nil {
+			p.state.let(h)
 			return err
 		}
 	}
@@ -132,7 +140,7 @@ func (p *retainedPartition) take(s *retainStream, d *broker.Delivery) error {
 	if len(m.Payload) == 0 {
 		p.state.remove(m.Tenant, m.Topic)
 	} else {
-		p.state.put(m)
+		p.state.put(h)
 	}
 	p.s.count.Add(int64(p.state.len() - before))
 	return nil
@@ -188,9 +196,15 @@ func (p *retainedPartition) append(event []byte) error {
 // snapshot hands the state over when that is due. It must reflect every event that was appended, so nothing may be appended and not applied yet. Called
 // with the lock held.
 func (p *retainedPartition) snapshot() {
-	if p.state != nil && p.log.SnapshotDue() {
-		p.log.Snapshot(p.state.snapshot())
+	if p.state == nil || p.broken != nil || !p.log.SnapshotDue() {
+		return
 	}
+	b, err := p.state.snapshot()
+	if err != nil {
+		p.spoil(err)
+		return
+	}
+	p.log.Snapshot(b)
 }
 
 // answer queues or grants the answer of everything a stream has taken so far. Called with the lock held.

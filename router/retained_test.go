@@ -49,8 +49,8 @@ func (w *world) put(g *gateway, topic, text string) {
 }
 
 func TestRetainedPutReplaceDelete(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in)
 		g := w.gateway("g1")
 		for _, topic := range []string{"r/1", "r/2", "s/1", "$SYS/x"} {
 			w.put(g, topic, "one")
@@ -70,8 +70,8 @@ func TestRetainedPutReplaceDelete(t *testing.T) {
 }
 
 func TestRetainedSurvivesTheRouter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in)
 		g := w.gateway("g1")
 		w.put(g, "r/1", "kept")
 		p := w.publisher(g, "r/2")
@@ -96,8 +96,8 @@ func TestRetainedSurvivesTheRouter(t *testing.T) {
 
 // A duplicate does not bring an older value back.
 func TestRetainedDuplicateIsDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in)
 		p := w.publisher(w.gateway("g1"), "r")
 		p.mustSend(1, 1, payload("one"))
 		p.mustSend(1, 1, payload("two"))
@@ -111,8 +111,8 @@ func TestRetainedDuplicateIsDropped(t *testing.T) {
 }
 
 func TestRetainedExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t, func(w *world) { w.retained.Expiry = time.Hour })
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in, func(w *world) { w.retained.Expiry = time.Hour })
 		g := w.gateway("g1")
 		w.put(g, "a", "default")
 		w.put(g, "$SYS/v", "for ever")
@@ -137,8 +137,8 @@ func TestRetainedExpiry(t *testing.T) {
 }
 
 func TestRetainedLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t, func(w *world) { w.retained.MaxMessages, w.retained.MaxPayload = 2, 8 })
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in, func(w *world) { w.retained.MaxMessages, w.retained.MaxPayload = 2, 8 })
 		g := w.gateway("g1")
 		w.put(g, "a", "1")
 		w.put(g, "b", "1")
@@ -153,8 +153,8 @@ func TestRetainedLimits(t *testing.T) {
 }
 
 func TestRetainedIsReadInBatchesWithoutALock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	eachStorage(t, func(t *testing.T, in func(*world)) {
+		w := start(t, in)
 		g := w.gateway("g1")
 		p := w.publisher(g, "x")
 		for i := range 40 {

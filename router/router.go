@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ type Deps struct {
 	Gateways func(cluster.Node) broker.Gateway
 	Peers    func(cluster.Node) broker.RouterNode // other routers, to read their retained partitions; nil: there is none
 	Journal  journal.Store
+	Dir      string // of files that are made anew at each start, for storage disc_only; it belongs to the Router
 
 	Log        *slog.Logger
 	Registerer Registerer
@@ -56,6 +59,9 @@ func New(cfg Config, retained RetainedConfig, deps Deps) (*Router, error) {
 	if err := errors.Join(cfg.Validate(), retained.Validate()); err != nil {
 		return nil, err
 	}
+	if retained.Storage == StorageDiscOnly && deps.Dir == "" {
+		return nil, errors.New("router: Dir must be set for retained.storage disc_only")
+	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
@@ -79,8 +85,14 @@ func New(cfg Config, retained RetainedConfig, deps Deps) (*Router, error) {
 	return r, nil
 }
 
-// Start begins to follow the cluster and to contend for topic and retained partitions. It returns at once; partitions serve when they are synchronised.
+// Start begins to follow the cluster and to contend for topic and retained partitions. It returns at once; partitions serve when they are synchronised. An
+// error is one of Deps.Dir.
 func (r *Router) Start(context.Context) error {
+	if r.retained.cfg.Storage == StorageDiscOnly {
+		if err := errors.Join(os.RemoveAll(r.deps.Dir), os.MkdirAll(r.deps.Dir, 0o700)); err != nil {
+			return fmt.Errorf("directory of retained messages: %w", err)
+		}
+	}
 	r.spawn(func() { r.deps.Cluster.Watch(r.ctx, r.sync.follow) })
 	r.spawn(r.sync.run)
 	r.spawn(r.retained.sweep)

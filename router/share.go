@@ -19,7 +19,7 @@ func (p *partition) share(m *broker.Message, s broker.Share, all []broker.Candid
 	slices.SortFunc(all, byOnline)
 	if slices.ContainsFunc(all, func(c broker.Candidate) bool { return c.Session >= 0 }) {
 		t := list.at(destination{toSession, uint64(Home(m.Tenant, s, p.topic, p.r.count(cluster.SessionSpace)))})
-		t.shares = append(t.shares, broker.ShareCopy{Share: s, Candidates: all})
+		t.shares = append(t.shares, broker.ShareCopy{Share: s, Candidates: slices.Clone(all)})
 		return
 	}
 	t := list.at(destination{toGateway, p.pick(m, s, all).Gateway.Incarnation})

@@ -15,18 +15,17 @@ type publishStream struct {
 	ended   bool
 	err     error
 	done    chan struct{}
-	pending []*pending // accepted and not acked, in order
+	pending []*pending // to be acked, in order
 	out     []broker.PublishAck
-	acking  bool // one goroutine calls acks
-	closing bool // it ended meanwhile: that goroutine closes done
+	room    []broker.PublishAck // for the next out
+	acking  bool                // one goroutine calls acks
+	closing bool                // it ended meanwhile: that goroutine closes done
 }
 
-// pending is one accepted publish on its way.
+// pending is one accepted publish on its way: of QoS 1 or 2, or the last one of its batch.
 type pending struct {
 	s       *publishStream
 	seq     uint64
-	qos     broker.QoS
-	last    bool // of its batch: acked even at QoS 0
 	matched bool
 	refused bool // a retained partition has no room for another delayed message
 	await   int  // durable destinations that have not answered
@@ -118,16 +117,28 @@ func (s *publishStream) collect() {
 		return
 	}
 	for _, q := range s.pending[:n] {
-		if q.qos > 0 || q.last {
-			s.out = append(s.out, broker.PublishAck{Seq: q.seq, Matched: q.matched, Refused: q.refused})
+		s.out = append(s.out, broker.PublishAck{Seq: q.seq, Matched: q.matched, Refused: q.refused})
+		if *q = (pending{}); len(s.p.spare) < spareKept {
+			s.p.spare = append(s.p.spare, q)
 		}
 	}
-	clear(s.pending[:n])
-	s.pending = s.pending[n:]
-	if len(s.pending) == 0 {
-		s.pending = nil
-	}
+	s.pending = cut(s.pending, n)
 }
+
+// cut takes the first n elements off a queue. An empty one keeps its memory, unless that is much.
+func cut[T any](queue []T, n int) []T {
+	clear(queue[:n])
+	switch {
+	case n < len(queue):
+		return queue[n:]
+	case cap(queue) > queueKept:
+		return nil
+	}
+	return queue[:0]
+}
+
+// queueKept is how many elements an empty queue keeps room for.
+const queueKept = 256
 
 // flush calls the opener with what is answered. One goroutine at a time does, so the order holds.
 func (s *publishStream) flush() {
@@ -140,8 +151,9 @@ func (s *publishStream) flush() {
 	for {
 		s.collect()
 		out := s.out
-		s.out = nil
+		s.out, s.room = s.room, nil
 		if len(out) == 0 {
+			s.room = out
 			s.acking = false
 			if s.closing {
 				s.closing = false
@@ -153,5 +165,6 @@ func (s *publishStream) flush() {
 		s.p.mu.Unlock()
 		s.acks(out)
 		s.p.mu.Lock()
+		s.room = cut(out, len(out))
 	}
 }

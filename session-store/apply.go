@@ -22,7 +22,7 @@ func (e *attached) apply(st *state) {
 	}
 	if e.clean && c.sess != nil {
 		e.ended = true
-		st.endSession(c)
+		st.endSession(c, endDiscarded)
 	}
 	c.user, c.ready = e.user, false
 	c.att = &attachment{gw: e.gw, node: e.node, conn: e.conn, epoch: e.epoch, present: c.sess != nil, will: e.will}
@@ -78,7 +78,7 @@ func (e *detached) disconnect(st *state, c *client) {
 		c.will, c.due = w, millis(e.at).Add(w.Delay).UnixMilli()
 	}
 	if expiry == 0 {
-		st.endSession(c)
+		st.endSession(c, e.reason)
 	}
 }
 
@@ -126,7 +126,11 @@ func (e *ended) apply(st *state) {
 	if c.att != nil {
 		st.supersede(c, true, c.att.epoch, "kicked")
 	}
-	st.endSession(c)
+	reason := endExpired
+	if e.dropped {
+		reason = endDropped
+	}
+	st.endSession(c, reason)
 	st.tidy(c)
 }
 

@@ -98,7 +98,12 @@ func (d *deliverStream) Send(batch []broker.Delivery) error {
 		}
 		size += batch[i].Msg.Size()
 	}
-	if !p.take(size, func() { d.handle(batch) }) {
+	if p.free() {
+		d.handle(batch)
+		return nil
+	}
+	kept := slices.Clone(batch) // the slice is the caller's again
+	if !p.take(size, func() { d.handle(kept) }) {
 		d.end(broker.E(broker.KindBusy, "too many deliveries wait for the log", nil))
 		return d.err
 	}
@@ -112,7 +117,12 @@ func (d *deliverStream) handle(batch []broker.Delivery) {
 			return
 		}
 		d.no++
-		d.deliver(&batch[i])
+		x := &batch[i]
+		if x.Msg.Slab { // what is queued here stays
+			own := *x
+			own.Msg, x = x.Msg.Own(), &own
+		}
+		d.deliver(x)
 	}
 	answers := d.answers
 	d.answers = nil

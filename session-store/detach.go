@@ -18,7 +18,7 @@ func (g *gatewayStream) detach(k clientKey, r *broker.SessionRequest) {
 		now := p.now()
 		e := &detached{
 			key: k, conn: conn{inc: inc, n: r.Conn}, at: now.UnixMilli(), id: p.s.ids.Next(now),
-			dropWill: d.DropWill, hasExpiry: d.HasExpiry, expiry: int64(d.Expiry),
+			dropWill: d.DropWill, hasExpiry: d.HasExpiry, expiry: int64(d.Expiry), reason: d.Reason,
 		}
 		if c.att.at(inc, r.Conn) {
 			p.unhold(k)

@@ -194,6 +194,8 @@ type detached struct {
 	hasExpiry bool
 	expiry    int64
 	gone      bool // its gateway is gone: nobody will answer the kick
+
+	reason string // of the connection's end; not in the log
 }
 
 func (*detached) kind() eventKind { return kindDetached }

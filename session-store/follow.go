@@ -2,6 +2,7 @@ package sessionstore
 
 import (
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/session"
 )
 
@@ -31,7 +32,7 @@ func (p *partition) follow() {
 	clear(to.drops)
 	clear(to.marks)
 	to.due, to.limbo, to.drops, to.marks = to.due[:0], to.limbo[:0], to.drops[:0], to.marks[:0]
-	if len(to.kicks)+len(to.sends)+len(to.lanes)+len(to.routes)+len(to.pumps) == 0 {
+	if len(to.kicks)+len(to.sends)+len(to.lanes)+len(to.routes)+len(to.pumps)+len(to.ends) == 0 {
 		return
 	}
 	p.st.to = &aftermath{}
@@ -62,11 +63,21 @@ func (p *partition) consequences(to *aftermath, pumps []pump, last []uint64) {
 	for _, k := range to.routes {
 		p.own.routes.Announce(k)
 	}
+	for _, e := range to.ends {
+		p.terminated(e)
+	}
 	for _, x := range pumps {
 		if x.sess != nil && x.c.sess == x.sess {
 			x.c.durable = max(x.c.durable, x.version)
 			p.pump(x.c)
 		}
+	}
+}
+
+// terminated tells the hooks of a session that ended. Called with the lock held, which they do not see.
+func (p *partition) terminated(e hook.Terminated) {
+	if h := p.s.deps.Hooks; h != nil && !h.SessionTerminated.Empty() {
+		p.call(func() { h.SessionTerminated.Run(e, hook.None{}, func(hook.None, hook.Result) {}) })
 	}
 }
 

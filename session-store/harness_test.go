@@ -16,6 +16,7 @@ import (
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/broker/brokertest"
 	"github.com/pando-mq/pando/services/cluster"
+	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/journal"
 	"github.com/pando-mq/pando/services/journal/journaltest"
 )
@@ -45,8 +46,35 @@ type world struct {
 
 	snapshotAfter int64
 
+	hooks *hook.Chains // of all stores
+	ended []string     // sessions that session.terminated told of
+
 	alarmed []string // what QueueAlarm of all stores heard
 	alarmMu sync.Mutex
+}
+
+// terminations takes what session.terminated told since the last call, as "client, user name and reason".
+func (w *world) terminations() []string {
+	settle()
+	w.alarmMu.Lock()
+	defer w.alarmMu.Unlock()
+	told := w.ended
+	w.ended = nil
+	return told
+}
+
+// listen hears session.terminated.
+func (w *world) listen() {
+	w.hooks = &hook.Chains{}
+	err := w.hooks.SessionTerminated.Add(hook.Hook[hook.Terminated, hook.None]{Name: "test", Run: func(e hook.Terminated, _ hook.None) (hook.None, hook.Verdict) {
+		w.alarmMu.Lock()
+		defer w.alarmMu.Unlock()
+		w.ended = append(w.ended, e.Client.ClientID+" "+e.Client.Username+" "+e.Reason)
+		return hook.None{}, hook.OK
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // alarm is Deps.QueueAlarm.
@@ -77,6 +105,7 @@ func run(t *testing.T, test func(*testing.T, *world), change ...func(*sessionsto
 		for _, fn := range change {
 			fn(&w.cfg)
 		}
+		w.listen()
 		w.cluster = w.join()
 		defer func() { _ = w.cluster.Close() }()
 		r, err := w.cluster.Register(w.t.Context(), cluster.Node{Role: cluster.Router, ID: "r1"})
@@ -119,7 +148,7 @@ func (w *world) startStore() {
 			}
 			return w.gws[n.Incarnation]
 		},
-		Journal: w.journal(), QueueAlarm: w.alarm,
+		Journal: w.journal(), QueueAlarm: w.alarm, Hooks: w.hooks,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -218,7 +218,7 @@ func (p *partition) wrote(err error) {
 
 // take runs a batch now, or when the log has room again. It reports false if too much waits already.
 func (p *partition) take(size int, run func()) bool {
-	if p.room() && len(p.waiting) == 0 {
+	if p.free() {
 		run()
 		return true
 	}
@@ -230,6 +230,9 @@ func (p *partition) take(size int, run func()) bool {
 	p.s.metrics.waiting.Add(float64(size))
 	return true
 }
+
+// free says whether work may begin at once. Called with the lock held.
+func (p *partition) free() bool { return p.room() && len(p.waiting) == 0 }
 
 // room says whether the log may be given more.
 func (p *partition) room() bool { return !p.draining && p.pending < int(p.s.cfg.MaxPending) }

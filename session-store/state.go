@@ -5,6 +5,7 @@ import (
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
+	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/session"
 	"github.com/pando-mq/pando/services/topic"
@@ -53,6 +54,7 @@ type aftermath struct {
 	pumps  []*client
 	marks  []*client // their queue may have passed a watermark, or is gone
 	drops  []session.Drop
+	ends   []hook.Terminated // sessions that ended
 }
 
 // client is the durable record of one client id: a persistent session, an attachment that must survive its owner, or what is left of one.
@@ -159,8 +161,16 @@ func (st *state) supersede(c *client, ends bool, by broker.ConnEpoch, why string
 	}
 }
 
+// Why sessions end, beside the reasons of the connection that they end with: session.terminated tells it.
+const (
+	endDiscarded = "discarded"    // a connection began a new one
+	endExpired   = "expired"      // its time was over
+	endDropped   = "dropped"      // an operator ended it
+	endGone      = "gateway_gone" // it ended with its connection, whose gateway is gone
+)
+
 // endSession drops a session for good: its subscriptions, and its messages but for those of shared groups, which are routed to the group again (rule R7).
-func (st *state) endSession(c *client) {
+func (st *state) endSession(c *client, reason string) {
 	if c.sess == nil {
 		return
 	}
@@ -174,6 +184,8 @@ func (st *state) endSession(c *client) {
 	c.sess = nil
 	if st.to != nil {
 		st.to.marks = append(st.to.marks, c)
+		who := &broker.Identity{Tenant: c.key.tenant, ClientID: c.key.id, Username: c.user}
+		st.to.ends = append(st.to.ends, hook.Terminated{Client: who, Reason: reason})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/cluster"
+	"github.com/pando-mq/pando/services/hook"
 	"github.com/pando-mq/pando/services/journal"
 	"github.com/pando-mq/pando/services/session"
 )
@@ -32,6 +33,9 @@ type Deps struct {
 	// QueueAlarm hears when the queue of a persistent session passes session.queue.high_watermark (true), and when it is back at the low one or ends here;
 	// nil: nobody. It must not block for long.
 	QueueAlarm func(id *broker.Identity, high bool, queued int)
+	// Hooks has session.terminated run for each persistent session that ends, once, when that is durable, by the owner of its partition. A process that dies in
+	// that moment takes it with it. nil: there are none.
+	Hooks *hook.Chains
 
 	Log        *slog.Logger     // nil: discards
 	Registerer Registerer       // nil: no metrics are published

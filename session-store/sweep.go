@@ -162,7 +162,7 @@ func (p *partition) detachGone(inc uint64) bool {
 		if c := p.st.clients[x.key]; c != nil && c.att.at(inc, x.conn.n) {
 			p.unhold(x.key)
 		}
-		if !p.commit(&detached{key: x.key, conn: x.conn, at: now.UnixMilli(), id: p.s.ids.Next(now), gone: true}) {
+		if !p.commit(&detached{key: x.key, conn: x.conn, at: now.UnixMilli(), id: p.s.ids.Next(now), gone: true, reason: endGone}) {
 			return false
 		}
 		p.settled(x.key)

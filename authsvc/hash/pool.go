@@ -19,9 +19,16 @@ type Pool struct {
 	waitingBytes int
 }
 
-// newPool returns a pool of min(workers, GOMAXPROCS) slots.
+// newPool returns a pool of min(workers, GOMAXPROCS) slots; 0 workers: of one
+// less than GOMAXPROCS, and at least one. A computation keeps its processor for
+// tens of milliseconds, so with a slot for each of them a flood of wrong
+// passwords would hold up everything else that the process does.
 func newPool(workers, queue, bytes int) *Pool {
-	return &Pool{slots: make(chan struct{}, min(workers, runtime.GOMAXPROCS(0))), queue: queue, bytes: bytes}
+	procs := runtime.GOMAXPROCS(0)
+	if workers == 0 {
+		workers = max(1, procs-1)
+	}
+	return &Pool{slots: make(chan struct{}, min(workers, procs)), queue: queue, bytes: bytes}
 }
 
 // Do runs f in the caller's goroutine when a slot is free. size is what the

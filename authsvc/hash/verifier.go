@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
 
 // Config bounds a [Verifier]. Zero fields take the value named with them.
 type Config struct {
-	Workers    int           // expensive computations at once; GOMAXPROCS, and never more
+	Workers    int           // expensive computations at once, never more than GOMAXPROCS; one less than that, but one
 	Queue      int           // callers that may wait for one; 1024
 	QueueBytes int           // bytes of passwords that they may hold; 8 MiB
 	CacheSize  int           // verified credentials remembered, at most 2^20; 65,536 (8 MiB)
@@ -46,7 +45,6 @@ func (c Config) withDefaults() Config {
 			*p = v
 		}
 	}
-	set(&c.Workers, runtime.GOMAXPROCS(0))
 	set(&c.Queue, 1024)
 	set(&c.QueueBytes, 8<<20)
 	set(&c.CacheSize, 65536)

@@ -88,7 +88,7 @@ A key is set, each over the one before, by: its default, an EMQ 2 installation (
 (` + "`PANDO_MQTT__IDLE_TIMEOUT=20s`" + ` is mqtt.idle_timeout), ` + "`--set mqtt.idle_timeout=20s`" + `. Lists are replaced, maps are merged by name.
 
 Keys that "may change while running" do so when the process reads its configuration again: ` + "`pando config reload`" + `, SIGHUP, or POST /reload on the admin port
-(ops.listen) of any process; in a cluster of separate services, ask each gateway and each session-store. Every other key that differs is named in the answer
+(ops.listen) of any process; ` + "`pandoctl config reload`" + ` asks all processes of a cluster, or those of one node. Every other key that differs is named in the answer
 and in the log, and keeps its value until the next start; a configuration that is refused changes nothing.
 
 Durations are written 10s, 5m, 2h, 7d, 2w; sizes 64KB, 1MB, 1GiB; secrets as the value itself, file:///path or env:NAME.

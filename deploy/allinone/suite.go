@@ -125,7 +125,7 @@ func (s *suite) openInfra(ctx context.Context) error {
 
 // build makes one life of the services.
 func (s *suite) build(ctx context.Context, in *boot.Incarnation) error {
-	g := &graph{config: s.config, live: s.live, infra: s.infra, in: in, cert: s.cert}
+	g := &graph{config: s.config, process: s.process, live: s.live, infra: s.infra, in: in, cert: s.cert}
 	if s.options.Watch {
 		g.say = s.say
 	}

@@ -28,12 +28,13 @@ import (
 // graph is one incarnation of all services. Each is made from the others; the three that need one another (router, session-store, edge) get what is made
 // later through a holder that is filled before anything starts.
 type graph struct {
-	config *Config
-	live   *boot.Live[hot]
-	infra  *boot.Infra
-	in     *boot.Incarnation
-	cert   gatewaymqtt.Certificate
-	say    func(string) // what an operator must see once
+	config  *Config
+	process *boot.Process
+	live    *boot.Live[hot]
+	infra   *boot.Infra
+	in      *boot.Incarnation
+	cert    gatewaymqtt.Certificate
+	say     func(string) // what an operator must see once
 
 	hooks   *hook.Chains
 	auth    *authsvc.Service
@@ -89,6 +90,7 @@ func (g *graph) buildAuth(ctx context.Context) error {
 type sessions struct{ broker.Sessions }
 
 func (g *graph) buildRouting(ctx context.Context) error {
+	g.hooks = &hook.Chains{}
 	gateways := func(cluster.Node) broker.Gateway { return g.edge }
 	member, err := g.register(ctx, cluster.Router)
 	if err != nil {
@@ -96,7 +98,8 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	}
 	tier := &sessions{}
 	g.router, err = router.New(g.config.Router, g.config.Retained, router.Deps{
-		Cluster: g.infra.Cluster, Member: member, Sessions: tier, Gateways: gateways, Journal: g.infra.Journal, Log: g.log("router"), Registerer: g.in.Metrics,
+		Cluster: g.infra.Cluster, Member: member, Sessions: tier, Gateways: gateways, Journal: g.infra.Journal,
+		Dir: g.config.path("retained"), Log: g.log("router"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func (g *graph) buildRouting(ctx context.Context) error {
 	}
 	g.store, err = sessionstore.New(sessionstore.Config{Store: g.config.Store, Session: g.live.Get().session}, sessionstore.Deps{
 		Cluster: g.infra.Cluster, Member: member, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Gateways: gateways,
-		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Log: g.log("session-store"), Registerer: g.in.Metrics,
+		Journal: g.infra.Journal, QueueAlarm: sys.QueueAlarm(g.infra.Bus, g.config.NodeName()), Hooks: g.hooks, Log: g.log("session-store"), Registerer: g.in.Metrics,
 	})
 	tier.Sessions = g.store
 	return err
@@ -121,7 +124,6 @@ func (g *graph) buildEdge(ctx context.Context) error {
 		return err
 	}
 	n := member.Node()
-	g.hooks = &hook.Chains{}
 	g.edge, err = edge.New(g.live.Get().edge, edge.Deps{
 		Node: broker.NodeRef{ID: n.ID, Incarnation: n.Incarnation}, NodeName: g.config.NodeName(), Version: run.Version(), Cluster: g.infra.Cluster,
 		Auth: g.auth, Router: g.router, Routers: func(cluster.Node) broker.RouterNode { return g.router }, Sessions: g.store,
@@ -146,11 +148,12 @@ func (g *graph) buildMgmt(ctx context.Context) error {
 	}
 	var err error
 	g.mgmt, err = mgmtapi.New(g.config.Mgmt, mgmtapi.Deps{
-		Cluster:  g.infra.Cluster,
-		Gateways: func(cluster.Node) broker.GatewayAdmin { return g.edge },
-		Stores:   func(cluster.Node) broker.SessionAdmin { return g.store },
-		Routers:  func(cluster.Node) broker.RouterAdmin { return g.router },
-		Auth:     g.auth, DataDir: g.config.DataDir, PortOffset: g.config.PortOffset, Status: g.status, Announce: g.say,
+		Cluster:   g.infra.Cluster,
+		Gateways:  func(cluster.Node) broker.GatewayAdmin { return g.edge },
+		Stores:    func(cluster.Node) broker.SessionAdmin { return g.store },
+		Routers:   func(cluster.Node) broker.RouterAdmin { return g.router },
+		Processes: func(cluster.Node) broker.ProcessAdmin { return g.process },
+		Auth:      g.auth, DataDir: g.config.DataDir, PortOffset: g.config.PortOffset, Status: g.status, Announce: g.say,
 		Log: g.log("mgmt-api"), Registerer: g.in.Metrics,
 	})
 	return err
@@ -208,7 +211,7 @@ func (g *graph) startGateway(ctx context.Context) error {
 	}
 	gw, err := gatewaymqtt.New(g.config.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: g.cert, Status: g.status,
-		MaxConnections: g.config.Limits.Connections(), Full: g.sys.Full, Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
+		MaxConnections: g.config.Limits.Connections(), Full: g.sys.Full, Busy: g.sys.BusyPort, Log: g.log("gateway-mqtt"), Registerer: g.in.Metrics,
 	})
 	if err != nil {
 		return err

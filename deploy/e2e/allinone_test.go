@@ -98,12 +98,13 @@ func (s *single) addrs(name string) []string {
 
 func (s *single) More(name string) []string { return s.addrs(name) }
 
-func (s *single) MQTT() []string  { return s.addrs("tcp") }
-func (s *single) TLS() []string   { return s.addrs("ssl") }
-func (s *single) WS() []string    { return s.addrs("ws") }
-func (s *single) WSS() []string   { return s.addrs("wss") }
-func (s *single) CAFile() string  { return s.info.CAFile }
-func (s *single) ACLFile() string { return filepath.Join(s.dir, "acl.conf") }
+func (s *single) MQTT() []string     { return s.addrs("tcp") }
+func (s *single) TLS() []string      { return s.addrs("ssl") }
+func (s *single) WS() []string       { return s.addrs("ws") }
+func (s *single) WSS() []string      { return s.addrs("wss") }
+func (s *single) CAFile() string     { return s.info.CAFile }
+func (s *single) ConfigFile() string { return filepath.Join(s.dir, "pando.yaml") }
+func (s *single) ACLFile() string    { return filepath.Join(s.dir, "acl.conf") }
 
 func (s *single) REST() (url, user, secret string) { return "http://" + s.info.REST, "admin", password }
 

@@ -24,7 +24,8 @@ type Env interface {
 	More(name string) []string // listeners of morePorts
 	CAFile() string            // PEM of the authorities that signed the gateways' certificates
 	REST() (url, user, password string)
-	ACLFile() string // the file of access rules; `pandoctl acl reload` reads it again
+	ConfigFile() string // the configuration of every process
+	ACLFile() string    // the file of access rules; `pandoctl acl reload` reads it again
 	Ctl(ctx context.Context, stdin string, args ...string) (string, error)
 	Services() []string
 	Restart(ctx context.Context, service string) error // graceful
@@ -141,6 +142,7 @@ func settings(dir string) string {
   acl_file: %q
 sys:
   interval: 2s
+  monitor: {busy_port: true}
 mqtt:
   max_packet_size: 2MB
   listeners:

@@ -62,12 +62,13 @@ func (p *procs) More(name string) []string {
 	return list
 }
 
-func (p *procs) MQTT() []string  { return p.addrs(1883) }
-func (p *procs) TLS() []string   { return p.addrs(8883) }
-func (p *procs) WS() []string    { return p.addrs(8083) }
-func (p *procs) WSS() []string   { return p.addrs(8084) }
-func (p *procs) CAFile() string  { return p.ca }
-func (p *procs) ACLFile() string { return filepath.Join(p.dir, "acl.conf") }
+func (p *procs) MQTT() []string     { return p.addrs(1883) }
+func (p *procs) TLS() []string      { return p.addrs(8883) }
+func (p *procs) WS() []string       { return p.addrs(8083) }
+func (p *procs) WSS() []string      { return p.addrs(8084) }
+func (p *procs) CAFile() string     { return p.ca }
+func (p *procs) ConfigFile() string { return p.cluster.ConfigFile() }
+func (p *procs) ACLFile() string    { return filepath.Join(p.dir, "acl.conf") }
 
 func (p *procs) REST() (url, user, password string) {
 	secret, err := os.ReadFile(p.cluster.PasswordFile())

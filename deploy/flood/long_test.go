@@ -4,5 +4,9 @@ package flood_test
 
 import "time"
 
-// length of each flood.
-const length = time.Minute
+// Each flood lasts so many windows. full: what is printed is asserted, too.
+const (
+	windows = 6
+	window  = 10 * time.Second
+	full    = true
+)

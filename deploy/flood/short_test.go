@@ -4,5 +4,9 @@ package flood_test
 
 import "time"
 
-// length of each flood.
-const length = 3 * time.Second
+// Each flood lasts so many windows. full: what is printed is asserted, too.
+const (
+	windows = 3
+	window  = time.Second
+	full    = false
+)

@@ -4,10 +4,13 @@ package integration_test
 
 import "time"
 
-// The size of TestRetainedReplayIsPaced in full.
+// The sizes of TestRetainedReplayIsPaced in full: those of the promise, and case 22 of bad input: 1,000 subscribers of as many messages as are kept at all.
+var replays = []replay{
+	{messages: 100_000, quick: 75, stopped: 25},
+	{messages: 1_000_000, quick: 4, stopped: 996, leave: true},
+}
+
 const (
-	replayMessages = 100_000
-	replayReaders  = 100
 	replayBudget   = 1 << 20 // bytes of the heap, per reader
 	replayPatience = 30 * time.Minute
 )

@@ -4,10 +4,13 @@ package integration_test
 
 import "time"
 
-// The size of TestRetainedReplayIsPaced in every run of the tests; replay_long_test.go has the full one.
+// The sizes of TestRetainedReplayIsPaced in every run of the tests; replay_long_test.go has the full ones.
+var replays = []replay{
+	{messages: 20_000, quick: 15, stopped: 5},
+	{messages: 2_000, quick: 4, stopped: 200, leave: true},
+}
+
 const (
-	replayMessages = 20_000
-	replayReaders  = 20
 	replayBudget   = 1 << 20 // bytes of the heap, per reader
 	replayPatience = 5 * time.Minute
 )

@@ -124,7 +124,9 @@ func startSuite(t *testing.T) *edge.Edge {
 	tier.Sessions = s
 	g := register(cluster.Gateway, "g").Node()
 	auth := brokertest.NewAuth()
-	e, err = edge.New(edge.DefaultConfig(), edge.Deps{
+	edges := edge.DefaultConfig()
+	edges.Output.StallTime = replayPatience // readers are stopped for as long as the others need
+	e, err = edge.New(edges, edge.Deps{
 		Node: broker.NodeRef{ID: g.ID, Incarnation: g.Incarnation}, NodeName: "g", Cluster: c, Auth: auth, Router: r, Routers: nodes, Sessions: s,
 	})
 	must(err)
@@ -164,17 +166,55 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// replay is one size of TestRetainedReplayIsPaced.
+type replay struct {
+	messages int
+	quick    int  // subscribers that take what comes
+	stopped  int  // those that take nothing until all the others have everything
+	leave    bool // they leave then; otherwise they go on, and get everything, too
+}
+
 // Many subscribers of # at once each get every retained message, at their own pace: those that take nothing for a while cost a bounded part of memory, and
 // hold back nobody.
 func TestRetainedReplayIsPaced(t *testing.T) {
+	for _, r := range replays {
+		t.Run(fmt.Sprintf("%d messages, %d and %d readers", r.messages, r.quick, r.stopped), r.test)
+	}
+}
+
+func (r replay) test(t *testing.T) {
 	e := startSuite(t)
+	r.fill(t, e)
+	before, begin := heap(), time.Now()
+	quick, stopped := r.subscribe(t, e, "quick", r.quick, true), r.subscribe(t, e, "stopped", r.stopped, false)
+	r.all(t, "quick", quick)
+	if grown := heap() - before; grown > int64(r.quick+r.stopped)*replayBudget {
+		t.Errorf("%d bytes for %d readers, %d of them stopped", grown, r.quick+r.stopped, r.stopped)
+	} else {
+		t.Logf("%d KiB for %d readers, %d of them stopped; the others have everything after %s", grown>>10, r.quick+r.stopped, r.stopped, time.Since(begin).Round(time.Millisecond))
+	}
+	if !r.leave {
+		for _, one := range stopped {
+			one.room.Store(true)
+			one.Post(func() { one.conn.Drained() })
+		}
+		r.all(t, "stopped", stopped)
+	}
+	if n := e.Dropped(edge.DropQueueFull); n != 0 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+// fill has the messages retained.
+func (r replay) fill(t *testing.T, e *edge.Edge) {
+	t.Helper()
 	as := broker.Identity{ClientID: "pub", Superuser: true}
 	payload := make([]byte, 100)
 	var wg sync.WaitGroup
 	failed := make(chan error, 64)
 	for w := range 64 {
 		wg.Go(func() {
-			for i := w; i < replayMessages; i += 64 {
+			for i := w; i < r.messages; i += 64 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				_, err := e.Inject(ctx, as, &broker.Message{Topic: fmt.Sprintf("r/%d/%d", i%100, i), Payload: payload, QoS: 1, Retain: true})
 				cancel()
@@ -191,44 +231,32 @@ func TestRetainedReplayIsPaced(t *testing.T) {
 		t.Fatal(err)
 	default:
 	}
-	before := heap()
-	var quick, stopped []*reader
-	for i := range replayReaders {
-		r := connectReader(t, e, fmt.Sprint("c", i))
-		if i%4 == 0 {
-			r.room.Store(false)
-			stopped = append(stopped, r)
-		} else {
-			quick = append(quick, r)
-		}
-		r.Post(func() { r.conn.Subscribe([]broker.Subscription{{Filter: "#"}}, func([]edge.SubscribeResult) {}) })
+}
+
+// subscribe connects n readers of #.
+func (r replay) subscribe(t *testing.T, e *edge.Edge, name string, n int, room bool) (list []*reader) {
+	t.Helper()
+	for i := range n {
+		one := connectReader(t, e, fmt.Sprint(name, i))
+		one.room.Store(room)
+		one.Post(func() { one.conn.Subscribe([]broker.Subscription{{Filter: "#"}}, func([]edge.SubscribeResult) {}) })
+		list = append(list, one)
 	}
-	all := func(what string, list []*reader) {
-		t.Helper()
-		deadline, tick := time.After(replayPatience), time.NewTicker(5*time.Millisecond)
-		defer tick.Stop()
-		for i, r := range list {
-			for r.got.Load() < replayMessages {
-				select {
-				case <-tick.C:
-				case <-deadline:
-					t.Fatalf("%s reader %d has %d of %d", what, i, r.got.Load(), replayMessages)
-				}
+	return list
+}
+
+// all waits until each of them has everything.
+func (r replay) all(t *testing.T, what string, list []*reader) {
+	t.Helper()
+	deadline, tick := time.After(replayPatience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for i, one := range list {
+		for one.got.Load() < int64(r.messages) {
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("%s reader %d has %d of %d", what, i, one.got.Load(), r.messages)
 			}
 		}
-	}
-	all("quick", quick)
-	if grown := heap() - before; grown > replayReaders*replayBudget {
-		t.Errorf("%d bytes for %d readers, %d of them stopped", grown, replayReaders, len(stopped))
-	} else {
-		t.Logf("%d KiB for %d readers, %d of them stopped", grown>>10, replayReaders, len(stopped))
-	}
-	for _, r := range stopped {
-		r.room.Store(true)
-		r.Post(func() { r.conn.Drained() })
-	}
-	all("stopped", stopped)
-	if n := e.Dropped(edge.DropQueueFull); n != 0 {
-		t.Errorf("%d dropped", n)
 	}
 }

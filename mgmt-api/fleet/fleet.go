@@ -22,9 +22,11 @@ type Deps struct {
 	Gateways func(cluster.Node) broker.GatewayAdmin
 	Stores   func(cluster.Node) broker.SessionAdmin
 	Routers  func(cluster.Node) broker.RouterAdmin
-	Auth     broker.AuthAdmin
-	Timeout  time.Duration                                    // how long one service may take
-	Asked    func(role string, took time.Duration, err error) // counts each question to a service
+	// Processes are those of any role; nil for one that only its own management reaches.
+	Processes func(cluster.Node) broker.ProcessAdmin
+	Auth      broker.AuthAdmin
+	Timeout   time.Duration                                    // how long one service may take
+	Asked     func(role string, took time.Duration, err error) // counts each question to a service
 }
 
 // Fleet is the cluster as management sees it. Safe for use by many goroutines.

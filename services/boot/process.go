@@ -9,8 +9,10 @@ import (
 	"math"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
+	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/config/emq"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/ops"
@@ -28,7 +30,17 @@ type Process struct {
 	Registry *Registry
 	Ops      *ops.Server
 
-	lock *run.PidFile
+	lock   *run.PidFile
+	reload atomic.Pointer[Reloader]
+}
+
+// ReloadConfig implements broker.ProcessAdmin.
+func (p *Process) ReloadConfig(context.Context) ([]broker.ConfigChange, error) {
+	r := p.reload.Load()
+	if r == nil {
+		return nil, broker.Errorf(broker.KindUnavailable, "reload configuration: the process starts")
+	}
+	return r.Reload()
 }
 
 // OpenProcess locks the data directory and opens the log, written to w unless log.file says otherwise, with the service's name on each line unless that is "". It offsets ops.listen. Close must follow.

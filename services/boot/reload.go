@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/config"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/run"
@@ -35,39 +36,57 @@ func (p *Process) Reloader(o Options, fresh func() any, use func(any) error) (ru
 		return nil, err
 	}
 	r := &Reloader{options: o, fresh: fresh, use: use, process: p, base: base}
-	p.Ops.OnReload(func(context.Context) ([]string, error) { return r.Reload() })
+	p.reload.Store(r)
+	p.Ops.OnReload(func(context.Context) ([]string, error) {
+		changes, err := r.Reload()
+		return inWords(changes), err
+	})
 	return run.OnHangup(func() { _, _ = r.Reload() }), nil // it is in the log
 }
 
 // shared is promoted to every configuration of a process.
 func (c *Common) shared() *Common { return c }
 
-// Reload reads everything again. It answers with a line for each key that differs: those that are hot are in force, of the others the old value stays until the
-// next start. An error changes nothing. Both are logged.
-func (r *Reloader) Reload() (answer []string, err error) {
+// Reload reads everything again. It lists each key that differs: those that are hot are in force, of the others the old value stays until the next start. An
+// error, of KindInvalid, changes nothing. Both are logged.
+func (r *Reloader) Reload() ([]broker.ConfigChange, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := r.fresh()
 	changes, err := r.take(next)
 	if err != nil {
 		r.process.Log.Error("the configuration was not read again, the old one stays", slog.Any(log.KeyError, err))
-		return nil, fmt.Errorf("the old configuration stays: %w", err)
+		return nil, broker.E(broker.KindInvalid, "the old configuration stays", err)
 	}
+	var list []broker.ConfigChange
 	for _, c := range changes {
-		line := fmt.Sprintf("%s: %s becomes %s", c.Key, orNothing(c.From), orNothing(c.To))
 		if c.Hot {
 			r.process.Log.Info("configuration changed", slog.String("key", c.Key), slog.String("value", c.To))
 		} else {
-			line += " at the next start, not now"
 			r.process.Log.Warn("a key cannot change while running, its old value stays until the next start", slog.String("key", c.Key), slog.String("value", c.From))
 		}
-		answer = append(answer, line)
+		list = append(list, broker.ConfigChange(c))
 	}
 	if len(changes) == 0 {
 		r.process.Log.Info("the configuration was read again, nothing changed")
-		answer = append(answer, "nothing changed")
 	}
-	return answer, nil
+	return list, nil
+}
+
+// inWords is a line for each change.
+func inWords(changes []broker.ConfigChange) []string {
+	if len(changes) == 0 {
+		return []string{"nothing changed"}
+	}
+	var lines []string
+	for _, c := range changes {
+		line := fmt.Sprintf("%s: %s becomes %s", c.Key, orNothing(c.From), orNothing(c.To))
+		if !c.Hot {
+			line += " at the next start, not now"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // take loads a configuration and puts it into force.

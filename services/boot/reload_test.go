@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pando-mq/pando/services/broker"
 )
 
 // lines is a log for many goroutines.
@@ -51,6 +53,9 @@ func TestReloadBySignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
+	if _, err := p.ReloadConfig(t.Context()); broker.KindOf(err) != broker.KindUnavailable {
+		t.Errorf("asked while it starts: %v", err)
+	}
 	var used []string
 	service, err := p.Reloader(o, func() any { return &tree{} }, func(cfg any) error {
 		used = append(used, cfg.(*tree).Log.Level+" "+cfg.(*tree).Node.Name)
@@ -77,6 +82,9 @@ func TestReloadBySignal(t *testing.T) {
 	}
 	hangUp("log: {level: info}\nnode: {name: a@b}\n", "old value stays until the next start\" node=")
 	hangUp("log: {level: loud}\n", "was not read again")
+	if _, err := p.ReloadConfig(t.Context()); broker.KindOf(err) != broker.KindInvalid {
+		t.Errorf("management hears of the mistake as %v", err)
+	}
 	hangUp("log: {level: info}\n", "nothing changed")
 	if err := service.Stop(t.Context()); err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ type Message struct {
 	Published time.Time   // when the gateway accepted it, millisecond precision is kept
 	Expires   time.Time   // zero: never (MQTT 5.0 §3.3.2.3.3)
 	Props     *Properties // nil when it has none
+	Slab      bool        // its memory is that of other messages too: see [Slab]
 }
 
 // Size is what the message counts against byte-bounded queues: its variable parts plus a fixed share for the rest.

@@ -57,7 +57,8 @@ type PublishOpen struct {
 type PublishStream interface {
 	// Epoch is the topic partition epoch this stream is bound to (rule N10). It never changes; when the partition changes hands the stream ends.
 	Epoch() uint64
-	// Send passes a batch on, in order. It never blocks. An error means nothing of this batch will be answered and the stream is dead.
+	// Send passes a batch on, in order. It never blocks. The slice is the caller's again when Send returns; what it points to is immutable.
+	// An error means nothing of this batch will be answered and the stream is dead.
 	Send(batch []Publish) error
 	// Done is closed when the stream has ended; no ack comes after it. Err then says why: KindBusy, KindStale, KindNotOwner and KindUnavailable ask for
 	// a new stream, which sends again from the first unanswered publish.
@@ -73,6 +74,7 @@ type PublishStream interface {
 // session partition with a matching persistent subscription, and the retained partition of a retained message, holds it durably.
 type Router interface {
 	// OpenPublish opens the next stream of a source. The newest stream of a source replaces older ones, which end with KindStale.
+	// The slice given to acks holds during the call; one call comes after the other.
 	// Errors: KindNotOwner, KindUnavailable (no owner yet, or still syncing beyond the queue limit), KindStale (source incarnation is dead).
 	OpenPublish(ctx context.Context, o PublishOpen, acks func([]PublishAck)) (PublishStream, error)
 

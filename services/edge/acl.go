@@ -61,7 +61,7 @@ func (c *Conn) cached(action broker.Action, topic string) (aclEntry, bool) {
 	if c.id.Superuser {
 		return aclEntry{allow: true}, true
 	}
-	return c.topics.get(aclKey{action, topic}, c.e.rules.Load(), c.e.now().UnixMilli())
+	return c.topics.get(aclKey{action, topic}, c.e.rules.Load(), c.clock().UnixMilli())
 }
 
 // ask has topics decided, in the background, keeps the decisions, and calls then on the executor. There is one decision per topic unless err is set.

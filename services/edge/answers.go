@@ -40,7 +40,17 @@ type answer struct {
 	done  func(PublishResult)
 	res   PublishResult
 	size  int
+	local bool // a $local subscription took the message
 	ready bool // under c.mu
+}
+
+// Acked implements route.Waiter: the router answered.
+func (a *answer) Acked(r broker.PublishAck) {
+	res := PublishResult{Matched: r.Matched || a.local}
+	if r.Refused {
+		res.Err = errRefused
+	}
+	a.finish(res)
 }
 
 // expect gives a publish its place among the answers.

@@ -48,6 +48,7 @@ func (c *Conn) Closed(reason string) {
 	switch {
 	case c.connecting != nil:
 		c.connecting.abandoned = true
+		c.connecting.gone.Store(true)
 		c.leaveExchange()
 	case c.phase == phaseRefused:
 		c.e.stats.removeConnection(c.e)
@@ -106,13 +107,9 @@ func (c *Conn) endSession() {
 	c.mu.Lock()
 	sess := c.sess
 	var left []session.Leftover
-	var ended []gone
-	lost := len(c.pushes)
+	lost, subs := len(c.pushes), len(c.subs)
 	if sess != nil {
 		left = sess.Leftover()
-		for _, s := range sess.Subscriptions() {
-			ended = append(ended, gone{full: s.Filter, grant: sess.Granted(s.Filter)})
-		}
 		live, _ := sess.Window()
 		lost = sess.Queued() + live - len(left)
 	} else if !c.clean {
@@ -129,11 +126,24 @@ func (c *Conn) endSession() {
 	}
 	c.mu.Unlock()
 	c.e.dropped(DropDisconnected, max(0, lost))
-	for i := range ended {
-		c.removeRoute(ended[i])
+	if sess != nil && (subs <= routesAtOnce || !c.e.tasks.spawn(func() { c.removeRoutes(sess) })) {
+		c.removeRoutes(sess)
 	}
 	if !c.e.over() {
 		c.e.again.all(left)
+	}
+}
+
+// routesAtOnce is how many routes of a session end on the executor. A million take it five seconds.
+const routesAtOnce = 1000
+
+// removeRoutes ends the routes of a session that has ended. Nobody else uses the session any more.
+func (c *Conn) removeRoutes(sess *session.Session) {
+	for _, s := range sess.Subscriptions() {
+		if c.e.over() { // they end with the edge
+			return
+		}
+		c.removeRoute(gone{full: s.Filter, grant: sess.Granted(s.Filter)})
 	}
 }
 

@@ -41,7 +41,7 @@ type ACLConfig struct {
 
 // AuthConfig says how authsvc is asked.
 type AuthConfig struct {
-	Timeout time.Duration `yaml:"timeout" default:"5s" doc:"Longest wait for one decision."`
+	Timeout time.Duration `yaml:"timeout" default:"5s" doc:"Longest wait for one decision; a connect's counts from its CONNECT on."`
 	Workers int           `yaml:"workers" default:"64" doc:"Questions under way at once, each for connects and for topics."`
 	Waiting int           `yaml:"waiting" default:"10000" doc:"Questions waiting behind them; beyond, a connect is refused as busy."`
 }

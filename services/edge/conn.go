@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/session"
 )
 
@@ -49,13 +50,13 @@ type Conn struct {
 	ended    bool   // kicked, disconnected or closed: nothing is delivered any more
 	reason   string // why it ended
 	over     Disconnect
-	full     bool      // the device's output is above its mark
-	waiting  bool      // deliveries wait for a decision or a hook
-	stash    *outgoing // taken from the queue, not yet given to the device
-	checked  uint64    // generation of the rules under which all subscriptions were decided
-	until    int64     // Unix milliseconds when a grant's time is over; 0: never
-	recheck  bool      // subscriptions of an older connection wait for a decision
-	orphans  int       // entries of subs that are no subscriptions
+	full     atomic.Bool // the device's output is above its mark
+	waiting  bool        // deliveries wait for a decision or a hook
+	stash    *outgoing   // taken from the queue, not yet given to the device
+	checked  uint64      // generation of the rules under which all subscriptions were decided
+	until    int64       // Unix milliseconds when a grant's time is over; 0: never
+	recheck  bool        // subscriptions of an older connection wait for a decision
+	orphans  int         // entries of subs that are no subscriptions
 	topics   aclCache
 	will     willState
 	holding  bool     // publishes wait for the gateway of an older connection
@@ -63,6 +64,9 @@ type Conn struct {
 	shut     bool     // the gateway reads nothing more
 	kicked   *kicked  // a kick of the session partition
 	out      Delivery // handed to the device; kept to spare an allocation
+	batch    batchState
+	began    time.Time   // of the batch
+	gathered route.Batch // published, and not yet sent
 
 	mu        sync.Mutex
 	events    []func() // to run on the executor
@@ -124,7 +128,7 @@ func (c *Conn) Touch() { c.touched.Store(c.e.wheel.now.Load() + tickMillis) }
 
 // Drained says that the device has room again after Deliver said SentFull.
 func (c *Conn) Drained() {
-	c.full = false
+	c.full.Store(false)
 	c.flow()
 }
 

@@ -3,8 +3,10 @@ package edge
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -30,7 +32,8 @@ type connecting struct {
 	req       *ConnectRequest
 	done      func(ConnectResult)
 	result    ConnectResult
-	abandoned bool // Closed was called before the end
+	abandoned bool        // Closed was called before the end
+	gone      atomic.Bool // the same, for who asks authsvc
 	timer     *time.Timer
 }
 
@@ -56,16 +59,39 @@ func (e *Edge) Connect(dev Device, req *ConnectRequest, done func(ConnectResult)
 		c.step(req.AuthData)
 		return c
 	}
-	ok := e.connect.submit(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Auth.Timeout)
-		defer cancel()
-		id, err := e.deps.Auth.Authenticate(ctx, &cred)
+	ok := c.inquire(func(ctx context.Context, err error) {
+		var id *broker.Identity
+		if err == nil {
+			id, err = e.deps.Auth.Authenticate(ctx, &cred)
+		}
 		c.post(func() { c.authenticated(id, err) })
 	})
 	if !ok {
-		c.post(func() { c.refuse(broker.E(broker.KindBusy, "too many clients connect at once", nil)) })
+		c.post(func() { c.refuse(errCrowd) })
 	}
 	return c
+}
+
+var errCrowd = broker.E(broker.KindBusy, "too many clients connect at once", nil)
+
+// inquire runs fn among the questions of CONNECTs, each of which has auth.timeout from now on, waiting included. err says that nothing is to be asked any more: the
+// device is gone, or has waited too long. So who is turned away by a flood costs nothing, and what a flood leaves behind is over after auth.timeout. false:
+// too many wait.
+func (c *Conn) inquire(fn func(ctx context.Context, err error)) bool {
+	ctx, cancel := context.WithTimeout(c.e.ctx, c.e.cfg.Auth.Timeout)
+	k := c.connecting
+	ok := c.e.connect.submit(func() {
+		defer cancel()
+		if k != nil && k.gone.Load() || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			fn(ctx, errCrowd)
+			return
+		}
+		fn(ctx, nil)
+	})
+	if !ok {
+		cancel()
+	}
+	return ok
 }
 
 // identityOf is what is known before authentication.

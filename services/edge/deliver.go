@@ -52,11 +52,16 @@ func (c *Conn) pump() {
 		}
 		c.advance(&o)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sess != nil {
+		c.sess.Pass(false)
+	}
 }
 
 // flowing says that the device may be given something.
 func (c *Conn) flowing() bool {
-	return c.phase == phaseOpen && !c.ended && !c.full && !c.waiting && !c.e.over()
+	return c.phase == phaseOpen && !c.ended && !c.full.Load() && !c.waiting && !c.e.over()
 }
 
 // take fetches the next thing to do.
@@ -71,6 +76,7 @@ func (c *Conn) take(o *outgoing, now time.Time) bool {
 	c.alarm()
 	c.uncrowd()
 	if !ok {
+		c.sess.Pass(true)
 		return false
 	}
 	o.Push, o.expired = out.Push, out.Expired
@@ -126,6 +132,7 @@ func (c *Conn) authorise(o *outgoing) bool {
 // keep stashes a message.
 func (c *Conn) keep(o *outgoing) {
 	held := *o
+	held.Msg = o.Msg.Own()
 	c.stash = &held
 }
 
@@ -256,7 +263,9 @@ func (c *Conn) hand(o *outgoing) {
 		c.drop(o, DropRefused)
 		return
 	}
-	c.full = c.full || outcome == SentFull
+	if outcome == SentFull {
+		c.full.Store(true)
+	}
 	c.Stats.SentMsgs.Add(1)
 	if isSystem(o.Msg.Topic) {
 		return

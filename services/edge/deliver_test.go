@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -149,6 +150,30 @@ func TestRefusedAndExpiredDeliveriesFreeTheWindow(t *testing.T) {
 		wantGot(t, d, "t=first", "t=last")
 		eventually(t, "refused is counted", func() bool { return e.Dropped(edge.DropRefused) == 1 })
 	}
+}
+
+// A device whose output is full is not called for every message that it cannot be given: it says when there is room, and gets what waits then.
+func TestAFullDeviceIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := edgetest.New(t)
+		e := b.Edge(t, nil)
+		d, pub := b.Connect(t, e, edgetest.Clean("c")), b.Connect(t, e, edgetest.Clean("pub"))
+		granted(t, d.Subscribe(0, "t"))
+		d.FillAfter(1)
+		receive(t, pub.Publish("t", "first", 1, 1))
+		synctest.Wait()
+		before := d.Posted()
+		for i := range 10 {
+			receive(t, pub.Publish("t", fmt.Sprint(i), 1, uint16(i+2)))
+		}
+		synctest.Wait()
+		if n := d.Posted() - before; n != 0 {
+			t.Errorf("called %d times", n)
+		}
+		d.Drain(-1)
+		wantGot(t, d, "t=first", "t=0", "t=1", "t=2", "t=3", "t=4", "t=5", "t=6", "t=7", "t=8", "t=9")
+	})
 }
 
 func TestResendOnALiveConnection(t *testing.T) {

@@ -87,8 +87,11 @@ func (d *dispatch) take(c *Conn, grant func(*session.Session) (session.Grant, bo
 	}
 }
 
-// due notes that a connection has something to deliver. Called with its lock held.
+// due notes that a connection has something to deliver. One whose device is full is left alone: Drained pumps. Called with its lock held.
 func (d *dispatch) due(c *Conn) {
+	if c.full.Load() && len(c.events) == 0 {
+		return
+	}
 	c.pumpDue = true
 	if c.schedule() {
 		d.wakes = append(d.wakes, c)
@@ -98,6 +101,9 @@ func (d *dispatch) due(c *Conn) {
 // enqueue puts a message into a clean session. lost is 1 + the reason if this message itself was dropped, which is not counted yet; otherwise 0.
 // Called with the lock held.
 func (c *Conn) enqueue(m *broker.Message, g session.Grant, now time.Time) (index uint64, lost DropReason) {
+	if g.QoS > 0 {
+		m = m.Own() // its drop is known by the pointer
+	}
 	index, drops := c.sess.Enqueue(m, g, now)
 	for i := range drops {
 		if drops[i].Msg == m {

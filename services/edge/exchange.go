@@ -65,14 +65,15 @@ func (c *Conn) step(data []byte) {
 		return
 	}
 	s := &broker.AuthStep{Credentials: &x.cred, Method: x.method, Data: data, State: x.state}
-	ok := c.e.connect.submit(func() {
-		ctx, cancel := context.WithTimeout(c.e.ctx, c.e.cfg.Auth.Timeout)
-		defer cancel()
-		answer, err := c.e.deps.Auth.Exchange(ctx, s)
+	ok := c.inquire(func(ctx context.Context, err error) {
+		var answer *broker.AuthAnswer
+		if err == nil {
+			answer, err = c.e.deps.Auth.Exchange(ctx, s)
+		}
 		c.post(func() { c.stepped(answer, err) })
 	})
 	if !ok {
-		c.post(func() { c.stepped(nil, broker.E(broker.KindBusy, "too many clients connect at once", nil)) })
+		c.post(func() { c.stepped(nil, errCrowd) })
 	}
 }
 

@@ -1,7 +1,10 @@
 package edge_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
@@ -108,8 +111,10 @@ func TestExchangeAbandoned(t *testing.T) {
 	p.Disconnect(edge.Disconnect{})
 	release := b.Auth.StallExchange()
 	p, _ = begin(t, e, "while authsvc is asked", "pencil", false)
+	eventually(t, "authsvc is asked", func() bool { return b.Auth.Asked() == 3 })
 	p.Close()
 	other, _ := begin(t, e, "said goodbye while authsvc was asked", "pencil", false)
+	eventually(t, "authsvc is asked", func() bool { return b.Auth.Asked() == 4 })
 	other.Do(func(c *edge.Conn) { c.Disconnect(edge.Disconnect{}) })
 	release()
 	eventually(t, "the last step is taken", func() bool { return b.Auth.Exchanged() == 4 })
@@ -117,6 +122,50 @@ func TestExchangeAbandoned(t *testing.T) {
 	if err := e.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// heldAuth is an authsvc that answers when the gate opens, and no earlier.
+type heldAuth struct {
+	*edgetest.Auth
+	gate chan struct{}
+}
+
+// Exchange implements broker.Auth.
+func (h heldAuth) Exchange(_ context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
+	<-h.gate
+	return h.Auth.Exchange(context.Background(), s)
+}
+
+// TestConnectsThatWaitTooLong: a CONNECT that finds no worker within auth.timeout is refused as busy without being asked for, and so is one whose device is
+// gone: what a flood leaves behind costs nothing.
+func TestConnectsThatWaitTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := edgetest.New(t)
+		h := heldAuth{b.Auth, make(chan struct{})}
+		e := b.Edge(t, func(c *edge.Config, d *edge.Deps) {
+			c.Auth.Workers, c.Auth.Timeout = 1, time.Second
+			d.Auth = h
+		})
+		b.Auth.PutSCRAM("ann", "pencil")
+		first, _ := begin(t, e, "has the worker", "pencil", false)
+		synctest.Wait()
+		_, late := begin(t, e, "waits", "pencil", false)
+		time.Sleep(1500 * time.Millisecond)
+		gone, _ := begin(t, e, "leaves", "pencil", false)
+		gone.Close()
+		synctest.Wait()
+		close(h.gate)
+		if r := receive(t, late); broker.KindOf(r.Err) != broker.KindBusy {
+			t.Errorf("%v, want busy", r.Err)
+		}
+		receive(t, first.challenges)
+		synctest.Wait()
+		if n := b.Auth.Asked(); n != 1 {
+			t.Errorf("authsvc was asked %d times", n)
+		}
+		first.Close()
+	})
 }
 
 func TestReauthenticate(t *testing.T) {

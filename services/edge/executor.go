@@ -73,6 +73,7 @@ func (c *Conn) run() {
 	for _, fn := range events {
 		fn()
 	}
+	c.gathered.Send()
 	c.flushAnswers()
 	c.pump()
 	done = true

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -37,8 +38,11 @@ type flights struct {
 
 const (
 	flightsList = 64 // up to how many the list is used
-	flightsKeep = 4  // room that an empty list keeps
+	flightsKeep = 4  // room that a list begins with, and keeps when it is empty
 )
+
+// flightRooms are lists that nobody uses: *[flightsList]flight.
+var flightRooms = sync.Pool{New: func() any { return new([flightsList]flight) }}
 
 // get finds an entry; nil if there is none. The pointer holds until the next put or drop.
 func (s *flights) get(id uint16) *flight {
@@ -60,6 +64,12 @@ func (s *flights) put(f flight) {
 		return
 	}
 	if s.all == nil && len(s.list) < flightsList {
+		if len(s.list) == flightsKeep && cap(s.list) < flightsList {
+			room := flightRooms.Get().(*[flightsList]flight)
+			s.list = room[:copy(room[:], s.list)]
+		} else if s.list == nil {
+			s.list = make([]flight, 0, flightsKeep)
+		}
 		s.list = append(s.list, f)
 		return
 	}
@@ -69,9 +79,10 @@ func (s *flights) put(f flight) {
 			x := s.list[i]
 			s.all[x.id] = &x
 		}
-		s.list = nil
+		s.leave()
 	}
-	s.all[f.id] = &f
+	own := f // f itself stays off the heap
+	s.all[f.id] = &own
 }
 
 // drop takes an entry out.
@@ -92,8 +103,17 @@ func (s *flights) drop(id uint16) {
 		break
 	}
 	if len(s.list) == 0 && cap(s.list) > flightsKeep {
-		s.list = nil
+		s.leave()
 	}
+}
+
+// leave gives a long list back.
+func (s *flights) leave() {
+	clear(s.list)
+	if cap(s.list) == flightsList {
+		flightRooms.Put((*[flightsList]flight)(s.list[:flightsList]))
+	}
+	s.list = nil
 }
 
 // each calls fn for every entry, in no particular order.

@@ -192,3 +192,40 @@ func TestSessionGoesOnForAConnectionThatEndsIt(t *testing.T) {
 	}
 	wantGot(t, last, "t=kept")
 }
+
+// $local gets a QoS 2 message of a persistent session once: not again when the client repeats it, on another connection too, and nothing of one that is refused.
+func TestLocalGetsPersistentQoS2Once(t *testing.T) {
+	t.Parallel()
+	b := edgetest.New(t)
+	e := b.Edge(t, nil)
+	local := b.Connect(t, e, edgetest.Clean("local"))
+	granted(t, local.Subscribe(2, "$local/t/#"))
+	local.AutoAck()
+	d := b.Connect(t, e, edgetest.Persistent("c"))
+	b.Sessions.Lose(broker.OpPublish2, 1)
+	receive(t, d.Publish("t/1", "one", 2, 5)) // the gateway repeats it
+	d.Close()
+	d = b.Connect(t, e, edgetest.Persistent("c"))
+	again := func(text string, id uint16, dup bool) edge.PublishResult {
+		t.Helper()
+		results := make(chan edge.PublishResult, 1)
+		d.Do(func(c *edge.Conn) {
+			m := &broker.Message{Topic: "t/1", Payload: []byte(text), QoS: 2}
+			c.Publish(edge.Publish{Msg: m, PacketID: id, Dup: dup, Done: func(r edge.PublishResult) { results <- r }})
+		})
+		return receive(t, results)
+	}
+	if r := again("one", 5, true); r.Err != nil || !r.Repeated {
+		t.Fatalf("%+v", r)
+	}
+	if r := again("two", 6, true); r.Err != nil || r.Repeated { // its first sending was lost
+		t.Fatalf("%+v", r)
+	}
+	b.Sessions.RefuseOp(broker.OpPublish2, broker.E(broker.KindQuota, "too many", nil))
+	if r := again("refused", 7, false); kindOf(t, r.Err) != broker.KindQuota {
+		t.Fatalf("%+v", r)
+	}
+	b.Sessions.RefuseOp(broker.OpPublish2, nil)
+	again("three", 8, false)
+	wantGot(t, local, "t/1=one", "t/1=two", "t/1=three")
+}

@@ -2,43 +2,106 @@ package edge
 
 import (
 	"cmp"
+	"sync"
+	"time"
+
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/hook"
+	"github.com/pando-mq/pando/services/route"
 	"github.com/pando-mq/pando/services/topic"
 )
 
 // publishing is one publish on its way through the gate.
 //
-//	Publish ─ rate ─ held id? ─ topic ─ ACL ─ mount point ─ message.publish ─ $local ─ room ─ router, or session partition (persistent QoS 2)
+//	Publish ─ rate ─ held id? ─ topic ─ ACL ─ mount point ─ message.publish ─ $local ─ room ─ router
+//	                                                                        └ room ─ session partition ─ $local (persistent QoS 2)
 //
 // Each step may answer, and ends it then.
 type publishing struct {
 	msg    *broker.Message
 	id     uint16
+	dup    bool
 	size   int
 	answer *answer // nil: nobody asks
 	prefix string  // $delayed/<s>/
 	inner  string  // topic without prefix and mount point
 	local  bool    // a $local subscription took it
+	kept   bool    // something refers to it beyond the call
 }
+
+// publishings are not in use.
+var publishings = sync.Pool{New: func() any { return new(publishing) }}
+
+// Batch begins a series of calls: what is published in it leaves together, and answers come at its end, which End is. Calls may do without.
+func (c *Conn) Batch() {
+	c.batch, c.began = batchOpen, c.e.now()
+	if c.occupy() {
+		c.batch = batchMine
+	}
+}
+
+// End ends what Batch began.
+func (c *Conn) End() {
+	mine := c.batch == batchMine
+	c.batch = batchNone
+	c.gathered.Send()
+	c.flushAnswers()
+	c.vacate(mine)
+}
+
+// clock is the time, as it was at the beginning of a batch.
+func (c *Conn) clock() time.Time {
+	if c.batch != batchNone {
+		return c.began
+	}
+	return c.e.now()
+}
+
+// batchState says whether calls come between Batch and End, and whether that keeps others from posting run.
+type batchState uint8
+
+const (
+	batchNone batchState = iota
+	batchOpen
+	batchMine
+)
 
 // Publish handles an incoming message.
 func (c *Conn) Publish(p Publish) {
 	size := p.Msg.Size()
-	q := &publishing{msg: p.Msg, id: p.PacketID, size: size}
+	q := publishings.Get().(*publishing)
+	*q = publishing{msg: p.Msg, id: p.PacketID, dup: p.Dup, size: size}
 	c.countReceived(p.Msg.QoS)
-	c.throttle(size, c.e.now())
+	if c.rate != nil {
+		c.throttle(size, c.e.now())
+	}
 	if p.Done != nil {
 		q.answer = c.expect(p.Msg.QoS, p.PacketID, size, p.Done)
 	}
 	if c.gate.closed() {
+		q.kept = true
 		c.enter(size, func() { c.publish(q) })
 		return
 	}
-	mine := c.occupy()
-	c.publish(q)
-	c.flushAnswers()
-	c.vacate(mine)
+	if c.batch != batchNone {
+		c.publish(q)
+	} else {
+		mine := c.occupy()
+		c.publish(q)
+		c.gathered.Send()
+		c.flushAnswers()
+		c.vacate(mine)
+	}
+	if !q.kept {
+		q.msg, q.answer = nil, nil
+		publishings.Put(q)
+	}
+}
+
+// blockFor makes the packets behind q wait until unblock, and keeps q.
+func (c *Conn) blockFor(q *publishing) {
+	q.kept = true
+	c.block()
 }
 
 func (c *Conn) countReceived(qos broker.QoS) {
@@ -67,7 +130,7 @@ func (c *Conn) publish(q *publishing) {
 		return
 	}
 	if c.holding {
-		c.block()
+		c.blockFor(q)
 		c.parked = func() { c.publish(q) }
 		return
 	}
@@ -84,7 +147,7 @@ func (c *Conn) publish(q *publishing) {
 		c.authorised(q, d.allow, nil)
 		return
 	}
-	c.block()
+	c.blockFor(q)
 	c.ask(broker.ActionPublish, []string{q.inner}, func(ds []broker.Decision, err error) {
 		c.unblock(func() { c.authorised(q, err == nil && ds[0].Allow, err) })
 	})
@@ -108,7 +171,7 @@ func (c *Conn) authorised(q *publishing, allow bool, err error) {
 		return
 	}
 	m := q.msg
-	now := c.e.now()
+	now := c.clock()
 	m.ID = c.e.ids.Next(now)
 	m.Tenant, m.From, m.Username, m.Node = c.id.Tenant, c.id.ClientID, c.id.Username, c.e.deps.NodeName
 	m.Published = now
@@ -120,7 +183,7 @@ func (c *Conn) authorised(q *publishing, allow bool, err error) {
 		c.accepted(q)
 		return
 	}
-	c.block()
+	c.blockFor(q)
 	out, r, ready := points.Run(c.id, m, func(out *broker.Message, r hook.Result) {
 		c.post(func() { c.unblock(func() { c.hooked(q, out, r) }) })
 	})
@@ -171,11 +234,12 @@ func (c *Conn) accepted(q *publishing) {
 	if q.msg.QoS == 2 && c.clean && !c.hold2(q) {
 		return
 	}
-	q.local = c.e.dispatchLocal(q.msg)
 	if q.msg.QoS == 2 && !c.clean {
+		q.kept = true
 		c.whenRoom(func() { c.publishHeld(q) })
 		return
 	}
+	q.local = c.e.dispatchLocal(q.msg)
 	c.route(q)
 }
 
@@ -201,17 +265,12 @@ var errRefused = broker.E(broker.KindQuota, "delayed publish", nil)
 
 // route passes a message to the routers. When their queue is full QoS 0 is dropped, and anything else waits, with everything behind it.
 func (c *Conn) route(q *publishing) {
-	var done func(broker.PublishAck)
+	var done route.Waiter
 	if q.answer != nil {
-		done = func(a broker.PublishAck) {
-			r := PublishResult{Matched: a.Matched || q.local}
-			if a.Refused {
-				r.Err = errRefused
-			}
-			q.answer.finish(r)
-		}
+		q.answer.local = q.local
+		done = q.answer
 	}
-	err := c.e.pub.Publish(q.msg, nil, done)
+	err := c.e.pub.Gather(&c.gathered, q.msg, done)
 	switch {
 	case err == nil:
 		return
@@ -228,7 +287,7 @@ func (c *Conn) route(q *publishing) {
 		}
 		return
 	}
-	c.block()
+	c.blockFor(q)
 	c.e.pub.NotifyRoom(func() {
 		c.post(func() {
 			c.hold(holdRoom, false)
@@ -237,7 +296,9 @@ func (c *Conn) route(q *publishing) {
 	})
 }
 
-// publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1).
+// publishHeld passes a QoS 2 message of a persistent session to its session partition, which answers when it is durable and routes it (rule R1). Only then do
+// $local subscriptions get it, which the partition knows nothing of: unless it held the packet id already because the client repeats itself. It may also have
+// held it because this gateway repeated an unanswered request (rule R3); then the client has not set DUP (MQTT-3.3.1-1).
 func (c *Conn) publishHeld(q *publishing) {
 	r := c.request(broker.OpPublish2)
 	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
@@ -248,6 +309,9 @@ func (c *Conn) publishHeld(q *publishing) {
 			}
 			q.answer.finish(PublishResult{Err: reply.Err})
 			return
+		}
+		if !reply.Known || !q.dup {
+			c.e.dispatchLocal(q.msg)
 		}
 		q.answer.finish(PublishResult{Matched: true, Repeated: reply.Known})
 	})

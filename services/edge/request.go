@@ -47,6 +47,7 @@ type ConnectResult struct {
 type Publish struct {
 	Msg      *broker.Message
 	PacketID uint16 // 0 for QoS 0
+	Dup      bool   // the client says that it may have sent it before
 	// Done is called once on the executor; those of QoS 1 in the order of the publishes, and those of QoS 2 too (MQTT 5.0 §4.6). nil with QoS 0: nobody asks.
 	Done func(PublishResult)
 }

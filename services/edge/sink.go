@@ -55,7 +55,8 @@ type deliverStream struct {
 	t    *topicSink
 	open broker.DeliverOpen
 	acks func([]broker.DeliverAck)
-	no   uint64 // of the last delivery; under t.mu, like err
+	no   uint64 // of the last delivery; under t.mu, like err and room
+	room []broker.DeliverAck
 	err  error
 	done chan struct{}
 }
@@ -91,6 +92,9 @@ func (s *deliverStream) endLocked(err error) {
 
 // Send implements broker.DeliverStream: the batch is taken into the queues of the clean sessions before it returns.
 func (s *deliverStream) Send(batch []broker.Delivery) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	d := s.e.dispatch()
 	acks, err := s.take(d, batch)
 	d.wake()
@@ -112,12 +116,17 @@ func (s *deliverStream) take(d *dispatch, batch []broker.Delivery) ([]broker.Del
 	if s.err != nil {
 		return nil, s.err
 	}
-	acks := make([]broker.DeliverAck, 0, 1)
+	acks := s.room[:0]           // one Send comes after the other
+	version := s.e.ann.Version() // before the searches: a subscription made since has a newer one (rule N6)
+	at := t.cursor(batch[0].Source)
 	for i := range batch {
 		s.no++
-		version := s.e.ann.Version() // before the search: a subscription made since has a newer one (rule N6)
 		a := broker.DeliverAck{No: s.no}
-		if t.fresh(&batch[i]) {
+		if batch[i].Source != at.source {
+			t.move(at)
+			at = t.cursor(batch[i].Source)
+		}
+		if at.take(batch[i].Seq) {
 			if !s.e.deliver(d, &batch[i]) {
 				a = broker.DeliverAck{No: s.no, Result: broker.NoSub, Epoch: s.e.deps.Node.Incarnation, Version: version}
 			}
@@ -130,24 +139,43 @@ func (s *deliverStream) take(d *dispatch, batch []broker.Delivery) ([]broker.Del
 		}
 		acks = append(acks, a)
 	}
+	t.move(at)
+	s.room = acks
 	return acks, nil
 }
 
-// fresh moves the cursor of a delivery's source, and reports whether it was below. Called with the lock held.
-func (t *topicSink) fresh(d *broker.Delivery) bool {
-	c := t.cursors[d.Source]
-	if d.Seq <= c.seq {
+// place is where the deliveries of a source are, while a batch is taken.
+type place struct {
+	source broker.Source
+	cursor
+	moved bool
+	dead  bool // nothing of it is taken any more
+}
+
+// cursor looks a source up. Called with the lock held.
+func (t *topicSink) cursor(s broker.Source) place {
+	_, dead := t.dead[s.Incarnation]
+	return place{source: s, cursor: t.cursors[s], dead: dead && s.Kind == broker.FromGateway}
+}
+
+// take moves to a delivery, and reports whether it is new.
+func (p *place) take(seq uint64) bool {
+	if p.dead || seq <= p.seq {
 		return false
 	}
-	if _, dead := t.dead[d.Source.Incarnation]; dead && d.Source.Kind == broker.FromGateway {
-		return false
+	p.seq, p.moved = seq, true
+	return true
+}
+
+// move keeps where a source is. Called with the lock held.
+func (t *topicSink) move(p place) {
+	if !p.moved {
+		return
 	}
 	if t.cursors == nil {
 		t.cursors = make(map[broker.Source]cursor)
 	}
-	c.seq = d.Seq
-	t.cursors[d.Source] = c
-	return true
+	t.cursors[p.source] = p.cursor
 }
 
 // deliver gives one delivery to the clean sessions here; false: nobody has a subscription for it.
@@ -156,7 +184,7 @@ func (e *Edge) deliver(d *dispatch, v *broker.Delivery) bool {
 	for i := range v.Shares {
 		k := groupKey{v.Msg.Tenant, v.Shares[i].Share}
 		if !d.share(&e.groups, k, v.Msg, "", v.Shares[i].Strategy) {
-			e.again.later(v.Msg, k.Share)
+			e.again.later(v.Msg.Own(), k.Share)
 		}
 		matched = true
 	}

@@ -21,7 +21,7 @@ type Chains struct {
 	SessionCreated      Chain[*broker.Identity, None]                  // session.created: a new session began
 	SessionSubscribed   Chain[Subscribed, None]                        // session.subscribed: after, for repeated ones too
 	SessionUnsubscribed Chain[Subscribed, None]                        // session.unsubscribed: after
-	SessionTerminated   Chain[Terminated, None]                        // session.terminated: a session that the gateway hosts ended
+	SessionTerminated   Chain[Terminated, None]                        // session.terminated: a session ended; of clean ones at the gateway, of persistent ones at the session-store
 	MessagePublish      Chain[*broker.Identity, *broker.Message]       // message.publish: before routing; Stopped: not routed, yet acknowledged; Refused: refused
 	MessageDelivered    Chain[*broker.Identity, *broker.Message]       // message.delivered: about to be handed to the connection; Stopped and Refused: not delivered
 	MessageAcked        Chain[*broker.Identity, *broker.Message]       // message.acked: the client acknowledged it (PUBACK, PUBREC)

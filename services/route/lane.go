@@ -21,7 +21,7 @@ const (
 type item struct {
 	pub  broker.Publish
 	size int
-	done func(broker.PublishAck)
+	done Waiter // nil: nobody waits
 }
 
 // lane is the queue of one topic partition.
@@ -41,10 +41,12 @@ type lane struct {
 	stream   broker.PublishStream
 	pumping  bool // one goroutine is sending
 	serving  bool // the goroutine that keeps a stream open runs
+
+	finished []finish // room for acked; no lock: acks come one call after the other
 }
 
-// add queues one publish under the next number, or under seq if that is not 0.
-func (l *lane) add(seq uint64, msg *broker.Message, share *broker.Share, size int, done func(broker.PublishAck)) {
+// add queues one publish under the next number, or under seq if that is not 0. It goes out with the next pump.
+func (l *lane) add(seq uint64, msg *broker.Message, share *broker.Share, size int, done Waiter) {
 	l.mu.Lock()
 	if seq == 0 {
 		seq = l.next
@@ -54,10 +56,9 @@ func (l *lane) add(seq uint64, msg *broker.Message, share *broker.Share, size in
 	start := !l.serving
 	l.serving = true
 	l.mu.Unlock()
-	if start && !l.p.spawn(l.serve) {
-		return
+	if start {
+		l.p.spawn(l.serve)
 	}
-	l.pump()
 }
 
 // pump sends what the window allows. At most one goroutine sends at a time, so the order holds; who finds another one sending leaves the rest to it.
@@ -68,23 +69,32 @@ func (l *lane) pump() {
 		return
 	}
 	l.pumping = true
+	room := batches.Get().(*[]broker.Publish)
 	for {
-		stream, batch := l.stream, l.takeBatch()
+		stream, batch := l.stream, l.takeBatch((*room)[:0])
 		if len(batch) == 0 {
 			l.pumping = false
 			l.mu.Unlock()
+			batches.Put(room)
 			return
 		}
 		l.mu.Unlock()
 		_ = stream.Send(batch) // a dead stream is seen by serve, which starts again from the first unanswered
+		clear(batch)
 		l.mu.Lock()
 	}
 }
 
-// takeBatch moves the next publishes behind the sent mark. Called with the lock held.
-func (l *lane) takeBatch() []broker.Publish {
+// batches is room for what one Send passes on.
+var batches = sync.Pool{New: func() any {
+	room := make([]broker.Publish, 0, maxBatchItems)
+	return &room
+}}
+
+// takeBatch moves the next publishes behind the sent mark, into batch. Called with the lock held.
+func (l *lane) takeBatch(batch []broker.Publish) []broker.Publish {
 	if l.stream == nil || l.sent == len(l.queue) || l.sentSize >= windowBytes {
-		return nil
+		return batch
 	}
 	first, size := l.sent, 0
 	for l.sent < len(l.queue) && l.sent-first < maxBatchItems && size < maxBatchBytes && l.sentSize < windowBytes {
@@ -92,7 +102,6 @@ func (l *lane) takeBatch() []broker.Publish {
 		l.sentSize += l.queue[l.sent].size
 		l.sent++
 	}
-	batch := make([]broker.Publish, 0, l.sent-first)
 	for i := first; i < l.sent; i++ {
 		batch = append(batch, l.queue[i].pub)
 	}
@@ -101,14 +110,13 @@ func (l *lane) takeBatch() []broker.Publish {
 
 // acked removes what a stream answered. An answer of an older stream changes nothing: its publishes were sent again.
 func (l *lane) acked(number uint64, acks []broker.PublishAck) {
-	var finished []item
-	var answers []broker.PublishAck
 	freed := 0
 	l.mu.Lock()
 	if number != l.number {
 		l.mu.Unlock()
 		return
 	}
+	finished := l.finished[:0] // an opener's acks come one call after the other
 	n := 0
 	for _, a := range acks {
 		for n < l.sent && l.queue[n].pub.Seq <= a.Seq {
@@ -116,32 +124,54 @@ func (l *lane) acked(number uint64, acks []broker.PublishAck) {
 			n++
 			freed += it.size
 			if it.done != nil {
-				finished = append(finished, it)
-				answers = append(answers, broker.PublishAck{Seq: it.pub.Seq, Matched: a.Matched, Refused: a.Refused && a.Seq == it.pub.Seq})
+				finished = append(finished, finish{it.done, broker.PublishAck{Seq: it.pub.Seq, Matched: a.Matched, Refused: a.Refused && a.Seq == it.pub.Seq}})
 			}
 		}
 	}
 	l.drop(n, freed)
 	more := l.stream != nil && l.sent < len(l.queue) && !l.pumping
 	l.mu.Unlock()
-	for i, it := range finished {
-		it.done(answers[i])
+	for _, f := range finished {
+		f.done.Acked(f.ack)
 	}
+	l.keep(finished)
 	l.p.release(freed)
 	if more { // not from here: a callback may not send on its own stream
 		l.p.spawn(func(context.Context) { l.pump() })
 	}
 }
 
-// drop forgets the first n items. Called with the lock held.
+// finish is a publish that is answered, and by what.
+type finish struct {
+	done Waiter
+	ack  broker.PublishAck
+}
+
+// queueKept is how many elements an empty queue keeps room for.
+const queueKept = 256
+
+// keep gives the memory of finished publishes to the next call of acked, unless that is much.
+func (l *lane) keep(finished []finish) {
+	clear(finished)
+	if cap(finished) > queueKept {
+		finished = nil
+	}
+	l.finished = finished[:0]
+}
+
+// drop forgets the first n items. An empty queue keeps its memory, unless that is much. Called with the lock held.
 func (l *lane) drop(n, size int) {
 	clear(l.queue[:n])
-	l.queue = l.queue[n:]
+	switch {
+	case n < len(l.queue):
+		l.queue = l.queue[n:]
+	case cap(l.queue) > queueKept:
+		l.queue = nil
+	default:
+		l.queue = l.queue[:0]
+	}
 	l.sent -= n
 	l.sentSize -= size
-	if len(l.queue) == 0 {
-		l.queue = nil
-	}
 }
 
 // serve keeps a stream open while the lane has publishes that wait for an answer, and ends when a stream ended with none left.
@@ -190,7 +220,7 @@ func (l *lane) rest() bool {
 	l.mu.Unlock()
 	for _, it := range gaveUp {
 		if it.done != nil {
-			it.done(broker.PublishAck{Seq: it.pub.Seq})
+			it.done.Acked(broker.PublishAck{Seq: it.pub.Seq})
 		}
 	}
 	l.p.release(freed)

@@ -43,6 +43,36 @@ type Publisher struct {
 	waiters []func()
 }
 
+// Waiter hears of the answer to a publish, once. It must not block.
+type Waiter interface {
+	Acked(a broker.PublishAck)
+}
+
+// Func is a function that waits.
+type Func func(broker.PublishAck)
+
+// Acked calls the function.
+func (f Func) Acked(a broker.PublishAck) { f(a) }
+
+// waiterOf is nil for no function.
+func waiterOf(done func(broker.PublishAck)) Waiter {
+	if done == nil {
+		return nil
+	}
+	return Func(done)
+}
+
+// Batch gathers publishes, so that those of one topic partition leave together. It belongs to one goroutine; the zero value is empty.
+type Batch struct{ lane *lane }
+
+// Send sends what was gathered.
+func (b *Batch) Send() {
+	if l := b.lane; l != nil {
+		b.lane = nil
+		l.pump()
+	}
+}
+
 // NewPublisher makes a Publisher. It starts no goroutine before the first publish; Close ends them all.
 func NewPublisher(cfg PublisherConfig) *Publisher {
 	if cfg.MaxBytes == 0 {
@@ -71,7 +101,24 @@ func (p *Publisher) Publish(msg *broker.Message, share *broker.Share, done func(
 	if err := p.reserve(size, false); err != nil {
 		return err
 	}
-	p.lanes[p.Topic(msg)].add(0, msg, share, size, done)
+	l := &p.lanes[p.Topic(msg)]
+	l.add(0, msg, share, size, waiterOf(done))
+	l.pump()
+	return nil
+}
+
+// Gather is Publish for a batch: msg leaves at the latest when b.Send is called. What b has gathered for another topic partition is sent first.
+func (p *Publisher) Gather(b *Batch, msg *broker.Message, done Waiter) error {
+	size := msg.Size()
+	if err := p.reserve(size, false); err != nil {
+		return err
+	}
+	l := &p.lanes[p.Topic(msg)]
+	if l != b.lane {
+		b.Send()
+		b.lane = l
+	}
+	l.add(0, msg, nil, size, done)
 	return nil
 }
 
@@ -82,7 +129,9 @@ func (p *Publisher) PublishSeq(topic int, seq uint64, msg *broker.Message, share
 	if err := p.reserve(size, true); err != nil {
 		return err
 	}
-	p.lanes[topic].add(seq, msg, share, size, done)
+	l := &p.lanes[topic]
+	l.add(seq, msg, share, size, waiterOf(done))
+	l.pump()
 	return nil
 }
 

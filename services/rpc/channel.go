@@ -60,9 +60,13 @@ func (c *Channel[O, I, A]) Send(batch []I) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	err := c.link.sender.push(c.flow, batch, c.link.mux.dialer.cfg.QueueBytes)
+	d := c.link.mux.dialer
+	busy, err := c.link.sender.push(c.flow, batch, d.cfg.QueueBytes)
 	switch {
 	case err == nil:
+		if busy && d.deps.Busy != nil {
+			d.deps.Busy(c.link.node, c.link.sender.queued(c.flow))
+		}
 		return nil
 	case errors.Is(err, errFull), errors.Is(err, errTooLarge):
 		c.link.sender.metrics.busy()

@@ -159,6 +159,7 @@ type rigT struct {
 	server   rpc.ServerConfig
 	client   rpc.ClientConfig
 	registry *prometheus.Registry
+	busy     func(cluster.Node, int)
 
 	cluster cluster.Cluster
 	dialer  *rpc.Dialer
@@ -173,7 +174,7 @@ func newRig(t testing.TB, change func(*rigT)) *rigT {
 		change(r)
 	}
 	r.cluster = r.join()
-	d, err := rpc.NewDialer(r.client, r.cluster, rpc.Deps{Registerer: r.registry}, r.net.options()...)
+	d, err := rpc.NewDialer(r.client, r.cluster, rpc.Deps{Registerer: r.registry, Busy: r.busy}, r.net.options()...)
 	if err != nil {
 		t.Fatal(err)
 	}

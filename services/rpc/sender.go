@@ -37,7 +37,8 @@ type flow[O, T any] struct {
 	open    *O
 	opened  bool // open is queued or sent: items may go
 	items   []T
-	bytes   int // of items
+	bytes   int  // of items
+	high    bool // bytes passed half of the bound, and were not below a quarter since
 	limited bool
 	credit  int // bytes of items that may go, if limited; one item may overdraw it
 	grant   int // bytes to give back
@@ -94,28 +95,32 @@ func (s *sender[O, T]) refuse(f *flow[O, T], open O) {
 	s.schedule(f)
 }
 
-// push queues items behind everything of the channel. errFull: the queue would have more than bound bytes. errTooLarge: an item can never be sent.
-func (s *sender[O, T]) push(f *flow[O, T], batch []T, bound int) error {
+// push queues items behind everything of the channel, and reports whether the queue is half full now and was not before. errFull: it would have more than bound
+// bytes. errTooLarge: an item can never be sent.
+func (s *sender[O, T]) push(f *flow[O, T], batch []T, bound int) (busy bool, err error) {
 	n := 0
 	for i := range batch {
 		b := s.size(&batch[i])
 		if b > s.maxItem {
-			return errTooLarge
+			return false, errTooLarge
 		}
 		n += b
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.ended {
-		return errEnded
+		return false, errEnded
 	}
 	if f.bytes+n > bound && f.bytes > 0 {
-		return errFull
+		return false, errFull
 	}
+	f.high = f.high && f.bytes >= bound/4
 	f.bytes += n
 	f.items = append(f.items, batch...)
 	s.schedule(f)
-	return nil
+	busy = !f.high && f.bytes > bound/2
+	f.high = f.high || busy
+	return busy, nil
 }
 
 // queued is how many bytes of items wait.

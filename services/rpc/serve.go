@@ -288,7 +288,7 @@ func (c *accepted[O, I, A]) giveBack(size int) {
 
 // answer queues answers; a full queue ends the channel.
 func (c *accepted[O, I, A]) answer(answers []A) {
-	err := c.a.sender.push(c.flow, answers, c.a.cfg.QueueBytes)
+	_, err := c.a.sender.push(c.flow, answers, c.a.cfg.QueueBytes)
 	if err == nil || errors.Is(err, errEnded) {
 		return
 	}

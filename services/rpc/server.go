@@ -14,12 +14,17 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+
+	"github.com/pando-mq/pando/services/cluster"
 )
 
 // Deps are what a Server or a Dialer is given by code.
 type Deps struct {
 	Log        *slog.Logger // nil: discards
 	Registerer Registerer   // nil: no metrics are published
+	// Busy hears of each stream to another process that takes messages slowly: its queue passed half of QueueBytes. Of clients; nil: nobody does. It must not
+	// block.
+	Busy func(node cluster.Node, queued int)
 }
 
 func (d Deps) withDefaults() Deps {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/pando-mq/pando/services/broker"
+	"github.com/pando-mq/pando/services/cluster"
 	"github.com/pando-mq/pando/services/rpc"
 )
 
@@ -232,9 +233,11 @@ func TestStreamSlowReceiverIsBounded(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, rig func(func(*rigT)) *rigT) {
 		const credit, queue = 128 << 10, 256 << 10
+		told := make(chan string, 10)
 		r := rig(func(r *rigT) {
 			r.server.Credit = credit
 			r.client.QueueBytes = queue
+			r.busy = func(n cluster.Node, queued int) { told <- fmt.Sprint(n.Role, " ", n.ID, " ", queued > queue/2) }
 		})
 		blocked := make(chan struct{})
 		var slow *fakeStream
@@ -263,6 +266,9 @@ func TestStreamSlowReceiverIsBounded(t *testing.T) {
 		wantKind(t, s.Err(), broker.KindBusy)
 		if slow.received()*1000 > credit+1000 {
 			t.Errorf("%d publishes reached a receiver that took none", slow.received())
+		}
+		if len(told) != 1 || <-told != "router r1 true" {
+			t.Errorf("told %d times that it is slow", len(told))
 		}
 		acked := make(chan struct{})
 		other := r.open(1, func([]broker.PublishAck) { close(acked) })

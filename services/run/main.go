@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 )
 
@@ -68,7 +69,10 @@ var ErrSignal = errors.New("signal")
 func Main(fn func(ctx context.Context) error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	os.Exit(supervise(fn, signals, os.Stderr))
+	floor := reserve()
+	code := supervise(fn, signals, os.Stderr)
+	runtime.KeepAlive(floor)
+	os.Exit(code)
 }
 
 // supervise is Main without the process around it.

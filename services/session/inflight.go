@@ -8,7 +8,7 @@ import (
 
 // window holds the released messages in the order of their release. Completed ones in the middle stay as empty places until the front passes them.
 type window struct {
-	ring  ring[entry]
+	ring  ring
 	live  int   // without completed ones
 	bytes int64 // of live ones
 	// mixed: the indexes do not rise from front to back (priorities)

@@ -54,9 +54,9 @@ const entryOverhead = 64
 
 // lane is the queue of one priority.
 type lane struct {
-	kept  ring[entry] // QoS 1 and 2, rising index
-	zero  ring[entry] // QoS 0
-	bytes int64       // of kept
+	kept  ring  // QoS 1 and 2, rising index
+	zero  ring  // QoS 0
+	bytes int64 // of kept
 }
 
 // queue holds what was not released yet. Only soft decisions look at zeroBytes and zeroLen.
@@ -205,7 +205,7 @@ func (s *Session) Enqueue(m *broker.Message, g Grant, now time.Time) (index uint
 		s.drop(&e, DropQueueFull)
 		return 0, s.drops
 	}
-	e.index = s.tail
+	e.index, e.msg = s.tail, m.Own()
 	s.tail++
 	s.queue.push(e, len(s.set.lanes))
 	s.release(now)
@@ -258,6 +258,24 @@ func (s *Session) dropKept(lane int) {
 	s.drop(&e, DropQueueFull)
 }
 
+// Pass says that what is queued at QoS 0 is taken out at once (true), so that messages of a [broker.Slab] may be queued as they are, or that it stays: then they,
+// and those queued already, are copied. A new session keeps.
+func (s *Session) Pass(on bool) {
+	if s.passing == on {
+		return
+	}
+	if s.passing = on; on {
+		return
+	}
+	for i := range s.queue.lanes {
+		zero := &s.queue.lanes[i].zero
+		for n := range zero.n {
+			e := zero.at(n)
+			e.msg = e.msg.Own()
+		}
+	}
+}
+
 // enqueueZero queues a QoS 0 message. It makes room among its like only, of no higher priority.
 func (s *Session) enqueueZero(e entry, now time.Time) {
 	s.enqueuedZero++
@@ -281,7 +299,9 @@ func (s *Session) enqueueZero(e entry, now time.Time) {
 		}
 		s.dropZero(i)
 	}
-	e.index = s.tail
+	if e.index = s.tail; !s.passing {
+		e.msg = e.msg.Own()
+	}
 	s.queue.push(e, len(s.set.lanes))
 	s.watch()
 }

@@ -28,6 +28,7 @@ type Session struct {
 	attached bool   // released messages may be under way
 	live     bool   // Next may hand out (soft)
 	reuse    bool   // a release waits for a packet id (soft)
+	passing  bool   // see Pass (soft)
 	alarm    bool   // above the high watermark and not yet below the low one (soft)
 	crossed  Mark   // not yet fetched by Mark (soft)
 

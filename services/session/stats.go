@@ -116,7 +116,7 @@ func (s *Session) Trim() {
 		s.queue.lanes = nil
 	}
 	if s.window.ring.n == 0 {
-		s.window.ring = ring[entry]{}
+		s.window.ring = ring{}
 	}
 }
 

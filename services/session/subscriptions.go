@@ -70,6 +70,20 @@ func (s *subscriptions) get(full string) *subscription {
 	return nil
 }
 
+// member is the subscription that makes the session a member of a group, if there is exactly one and subscriptions are few.
+func (s *subscriptions) member(share broker.Share) (one *subscription) {
+	for _, u := range s.list {
+		if !u.parsed.Shared || u.parsed.Share() != share {
+			continue
+		}
+		if one != nil {
+			return nil
+		}
+		one = u
+	}
+	return one
+}
+
 func (s *subscriptions) search(full string) (int, bool) {
 	return slices.BinarySearchFunc(s.list, full, func(u *subscription, f string) int { return cmp.Compare(u.Filter, f) })
 }
@@ -338,6 +352,9 @@ func (s *Session) GrantFor(full string, m *broker.Message, node string) (Grant, 
 
 // ShareFilter finds the full filter by which this session is a member of a group; when it is one by several spellings ($local/ or not), the first in order that wants the message.
 func (s *Session) ShareFilter(share broker.Share, m *broker.Message, node string) (full string, ok bool) {
+	if u := s.subs.member(share); u != nil {
+		return u.Filter, s.wants(u, m, node)
+	}
 	p := topic.Parsed{Filter: share.Filter, Group: share.Group, Shared: true}
 	spellings := []string{p.String(), "$local/" + p.String()}
 	if share.Group == topic.QueueGroup {

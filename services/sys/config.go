@@ -11,6 +11,7 @@ type Config struct {
 	Interval  time.Duration  `yaml:"interval" default:"1m" doc:"How often a node publishes its version, time, statistics and metrics under $SYS/brokers; 0: never."`
 	Heartbeat time.Duration  `yaml:"heartbeat" default:"0s" doc:"How often it publishes uptime and datetime; 0: together with the rest. EMQ 2 does it every second."`
 	Presence  PresenceConfig `yaml:"presence"`
+	Monitor   MonitorConfig  `yaml:"monitor" doc:"What is told, and logged, under $SYS/brokers/<node>/sysmon: each once in a minute."`
 }
 
 // PresenceConfig is the section `sys.presence`.
@@ -22,7 +23,10 @@ type PresenceConfig struct {
 
 // DefaultConfig is the configuration without a file.
 func DefaultConfig() Config {
-	return Config{Interval: time.Minute, Presence: PresenceConfig{Enable: true, QoS: 1}}
+	return Config{
+		Interval: time.Minute, Presence: PresenceConfig{Enable: true, QoS: 1},
+		Monitor: MonitorConfig{LongSchedule: 240 * time.Millisecond, LargeHeap: 90, BusyDistPort: true},
+	}
 }
 
 // shortest is the shortest interval and heartbeat: a hundred messages each.
@@ -37,6 +41,12 @@ func (c Config) Validate() error {
 		return config.Invalid("heartbeat", "found %s, expected 0 or at least %s", c.Heartbeat, shortest)
 	case c.Presence.QoS < 0 || c.Presence.QoS > 2:
 		return config.Invalid("presence.qos", "found %d, expected 0, 1 or 2", c.Presence.QoS)
+	case c.Monitor.LongGC < 0:
+		return config.Invalid("monitor.long_gc", "found %s, expected 0 or more", c.Monitor.LongGC)
+	case c.Monitor.LongSchedule < 0:
+		return config.Invalid("monitor.long_schedule", "found %s, expected 0 or more", c.Monitor.LongSchedule)
+	case c.Monitor.LargeHeap < 0 || c.Monitor.LargeHeap > 100:
+		return config.Invalid("monitor.large_heap", "found %d, expected 0 to 100 percent", c.Monitor.LargeHeap)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@
 //	$SYS/brokers/<node>/clients/<id>/connected         JSON, when it happens
 //	$SYS/brokers/<node>/clients/<id>/disconnected
 //	$SYS/brokers/<node>/alarms/<id>/alert, clear
+//	$SYS/brokers/<node>/sysmon/<event>                 text, when it happens
 //
 // Messages are ordinary ones, routed like those of clients, with QoS 0 (presence: as configured). They pass no hook, no ACL and no quota on their way in and are not
 // counted as traffic. Who may subscribe is decided by the ACL. Nothing here is the only copy of anything: a message that finds the queue
@@ -23,4 +24,10 @@
 //
 // Producers publish bus.AlarmRaised and bus.AlarmCleared; the registry here takes those of this node, at most 1,000 at once, and each once until it is cleared. Alarms of
 // processes that are no node (router, session-store, authsvc) are told by one node: the one whose name comes first.
+//
+// # System monitor
+//
+// What EMQ 2 tells about its virtual machine is told about this process: long_gc (a pause of the collector), long_schedule (a goroutine waited for a processor),
+// large_heap (near limits.memory), busy_port (a client that reads slowly) and busy_dist_port (another service that does). Each is logged too, and told once in a
+// minute, about at most a hundred clients or services; what is left out is counted.
 package sys

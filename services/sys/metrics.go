@@ -11,8 +11,8 @@ type Registerer = prometheus.Registerer
 
 // metrics are the figures of one Service, registered while it runs.
 type metrics struct {
-	published, dropped, failed, overflow prometheus.Counter
-	active                               prometheus.Gauge
+	published, dropped, failed, overflow, unmonitored prometheus.Counter
+	active                                            prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -20,16 +20,17 @@ func newMetrics() *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "pando", Subsystem: "sys", Name: name, Help: help})
 	}
 	return &metrics{
-		published: counter("messages_total", "Messages that this node published under $SYS."),
-		dropped:   counter("messages_dropped_total", "Messages under $SYS that found no room on their way to the routers."),
-		failed:    counter("failures_total", "Figures that another service did not tell in time, and events that could not be read or published."),
-		overflow:  counter("alarms_dropped_total", "Alarms that were not told because too many were raised."),
-		active:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "pando", Subsystem: "sys", Name: "alarms", Help: "Alarms that are raised now and told by this node."}),
+		published:   counter("messages_total", "Messages that this node published under $SYS."),
+		dropped:     counter("messages_dropped_total", "Messages under $SYS that found no room on their way to the routers."),
+		failed:      counter("failures_total", "Figures that another service did not tell in time, and events that could not be read or published."),
+		overflow:    counter("alarms_dropped_total", "Alarms that were not told because too many were raised."),
+		unmonitored: counter("monitor_suppressed_total", "Events of the system monitor that were not told because the same, or too many others, had been."),
+		active:      prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "pando", Subsystem: "sys", Name: "alarms", Help: "Alarms that are raised now and told by this node."}),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.published, m.dropped, m.failed, m.overflow, m.active}
+	return []prometheus.Collector{m.published, m.dropped, m.failed, m.overflow, m.unmonitored, m.active}
 }
 
 func (m *metrics) register(r Registerer) error {

@@ -45,6 +45,7 @@ type Service struct {
 	metrics  *metrics
 	alarms   registry
 	presence presence
+	monitor  *monitor
 	highest  map[string]int64 // greatest values of what only routers and session-stores count; of run's goroutine
 
 	cancel      context.CancelFunc
@@ -67,7 +68,7 @@ func New(cfg Config, d Deps) (*Service, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.presence.s, s.alarms.s = s, s
+	s.presence.s, s.alarms.s, s.monitor = s, s, newMonitor(s)
 	return s, nil
 }
 
@@ -87,6 +88,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.cfg.Interval > 0 {
 		s.wg.Go(func() { s.run(life) })
 	}
+	s.wg.Go(func() { s.monitor.run(life) })
 	return nil
 }
 

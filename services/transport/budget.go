@@ -4,13 +4,16 @@ import "sync/atomic"
 
 // Budget bounds the connections of several listeners together. Above it a
 // connection is accepted, counted and closed at once, so that the process keeps
-// the file descriptors that it needs for everything else.
+// the file descriptors that it needs for everything else; MaxRefusals at once may
+// live on until they have heard why (Deps.Explain).
 type Budget struct {
 	most    int64
 	changed func(full bool)
 	used    atomic.Int64
 	refused atomic.Uint64
 	full    atomic.Bool
+
+	refusals atomic.Int64 // connections that hear why they are refused, not in used
 }
 
 // NewBudget makes a Budget for most connections. changed may be nil; it hears
@@ -52,5 +55,21 @@ func (b *Budget) give() {
 	}
 	if used := b.used.Add(-1); used <= b.most-(b.most+9)/10 && b.full.CompareAndSwap(true, false) {
 		b.changed(false)
+	}
+}
+
+// borrow reports whether one more connection may be told why it is refused.
+func (b *Budget) borrow() bool {
+	if b == nil || b.refusals.Add(1) <= MaxRefusals {
+		return true
+	}
+	b.refusals.Add(-1)
+	return false
+}
+
+// giveBack ends what borrow allowed.
+func (b *Budget) giveBack() {
+	if b != nil {
+		b.refusals.Add(-1)
 	}
 }

@@ -14,9 +14,10 @@ type Config struct {
 	Name             string        `yaml:"name" default:"default" doc:"name of the listener in logs, metrics and commands"`
 	Kind             Kind          `yaml:"kind" default:"tcp" doc:"tcp, tls (or ssl), ws, wss"`
 	Bind             string        `yaml:"bind" doc:"host:port; without a host every address of the machine"`
+	Transport        Mode          `yaml:"transport" default:"auto" doc:"what serves connections: loop (event loops, Linux only), goroutine (one per connection), auto (loop where it exists)"`
 	Acceptors        int           `yaml:"acceptors" default:"2" doc:"goroutines that accept"`
 	Backlog          int           `yaml:"backlog" default:"0" doc:"connections the kernel keeps until accepted; 0: the system's limit, which also bounds other values"`
-	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"connections at once; above it a connection is accepted, counted and closed"`
+	MaxClients       int           `yaml:"max_clients" default:"102400" doc:"connections at once; above it a connection is accepted, counted, told why and closed"`
 	MaxHandshakes    int           `yaml:"max_handshakes" default:"2048" doc:"TLS and WebSocket handshakes at once; above it connections are closed"`
 	ConnRate         float64       `yaml:"conn_rate" default:"0" doc:"connections accepted per second; more wait in the kernel's queue; 0: no limit"`
 	ConnBurst        float64       `yaml:"conn_burst" default:"0" doc:"connections accepted at once before conn_rate counts; 0: one second of it"`
@@ -55,7 +56,7 @@ type Pair struct {
 // Default returns the configuration that the default tags show.
 func Default() Config {
 	return Config{
-		Name: "default", Kind: TCP, Acceptors: 2, MaxClients: 102400, MaxHandshakes: 2048,
+		Name: "default", Kind: TCP, Transport: Auto, Acceptors: 2, MaxClients: 102400, MaxHandshakes: 2048,
 		ProxyTimeout: 3 * time.Second, HandshakeTimeout: 15 * time.Second, SendTimeout: 15 * time.Second, NoDelay: true,
 		MaxPending: 1 << 20, HighWater: 128 << 10, ReadLimit: 64 << 10,
 		Verify: "none", TLSVersions: []string{"tlsv1.2", "tlsv1.3"},
@@ -73,6 +74,15 @@ func (c *Config) Validate() error {
 	case TCP, TLS, WS, WSS, "ssl":
 	default:
 		bad("kind", "%q is not one of tcp, tls, ssl, ws, wss", c.Kind)
+	}
+	switch c.Transport {
+	case Auto, Goroutine:
+	case Loop:
+		if !loopsExist {
+			bad("transport", "there are no event loops on this system")
+		}
+	default:
+		bad("transport", "%q is not one of auto, loop, goroutine", c.Transport)
 	}
 	if _, _, err := net.SplitHostPort(c.Bind); err != nil {
 		bad("bind", "%v", err)

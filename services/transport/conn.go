@@ -26,7 +26,7 @@ type conn struct {
 	nc   net.Conn        // raw or TLS over it
 	rc   syscall.RawConn // for non-blocking I/O on raw; nil with TLS
 	web  *ws.Decoder     // nil without WebSocket
-	info Info
+	info *Info           // under mu once Accept was called
 
 	h       Handler // set before the first batch ends, then constant
 	drainer Drainer // h, if it is one
@@ -34,6 +34,9 @@ type conn struct {
 	in   inbuf  // input; only the goroutine of serve
 	full bool   // the last blocking read filled its buffer
 	rest []byte // what came together with the upgrade request
+
+	pipe *pipe  // below TLS; nil without
+	heir member // the connection on an event loop that this one became; under mu
 
 	mu   sync.Mutex
 	cond sync.Cond // on mu: every change serve or finish may wait for
@@ -66,16 +69,45 @@ type conn struct {
 func newConn(l *Listener, raw *net.TCPConn) *conn {
 	c := &conn{ln: l, raw: raw, nc: raw, running: true, limit: l.cfg.ReadLimit}
 	c.cond.L = &c.mu
-	c.info = Info{
+	c.info = &Info{
 		Listener: l.cfg.Name, Kind: l.cfg.kind(), Opened: time.Now(),
 		Remote: addrPort(raw.RemoteAddr()), Local: addrPort(raw.LocalAddr()),
 	}
 	return c
 }
 
-// serve is the connection's goroutine, from accept to the end.
+// begin serves the connection: with a goroutine, unless it goes to an event loop
+// at once because nothing has to be waited for.
+func (c *conn) begin() {
+	cfg := &c.ln.cfg
+	if !c.mayLoop() || cfg.kind() != TCP || cfg.ProxyProtocol {
+		go c.serve()
+		return
+	}
+	err := c.establish()
+	if err == nil && c.toLoop() {
+		return
+	}
+	go c.goOn(err)
+}
+
+// serve is the connection's goroutine, from accept until an event loop takes the
+// connection over, or to the end.
 func (c *conn) serve() {
-	if err := c.establish(); err != nil {
+	err := c.establish()
+	if err == nil && c.mayLoop() && c.toLoop() {
+		return
+	}
+	c.goOn(err)
+}
+
+// mayLoop says whether an event loop takes the connection over once it is
+// established. One that is to hear why it is refused has its goroutine.
+func (c *conn) mayLoop() bool { return c.ln.loops != nil && c.info.Refused == "" }
+
+// goOn serves a connection that is established, or ends it.
+func (c *conn) goOn(err error) {
+	if err != nil {
 		if errors.Is(err, ErrTLS) {
 			c.linger() // the alert must arrive
 		}
@@ -152,20 +184,45 @@ func (c *conn) linger() {
 func (c *conn) guard(fn func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.ln.deps.Log.Error("handler panicked", slog.Any("panic", v), slog.String("listener", c.info.Listener),
-				slog.String("remote", c.info.Remote.String()), slog.String("stack", string(debug.Stack())))
+			c.ln.panicked(v, c.Info())
 			c.Abort(ErrPanic)
 		}
 	}()
 	fn()
 }
 
+// panicked reports a panic of a Handler, of whose connection info may be forgotten.
+func (l *Listener) panicked(v any, info *Info) {
+	remote := ""
+	if info != nil {
+		remote = info.Remote.String()
+	}
+	l.deps.Log.Error("handler panicked", slog.Any("panic", v), slog.String("listener", l.cfg.Name),
+		slog.String("remote", remote), slog.String("stack", string(debug.Stack())))
+}
+
 // Info implements Conn.
-func (c *conn) Info() *Info { return &c.info }
+func (c *conn) Info() *Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info
+}
+
+// ForgetInfo implements Conn.
+func (c *conn) ForgetInfo() {
+	c.mu.Lock()
+	c.info = nil
+	c.mu.Unlock()
+}
 
 // Close implements Conn. Before Accept there is nothing to send: it aborts.
 func (c *conn) Close(reason error) {
 	c.mu.Lock()
+	if heir := c.heir; heir != nil {
+		c.mu.Unlock()
+		heir.Close(reason)
+		return
+	}
 	if !c.opened {
 		c.mu.Unlock()
 		c.Abort(reason)
@@ -191,6 +248,11 @@ func (c *conn) Abort(reason error) { c.abort(reason, true) }
 // abort closes the socket; with reset the kernel's buffers are given back now.
 func (c *conn) abort(reason error, reset bool) {
 	c.mu.Lock()
+	if heir := c.heir; heir != nil {
+		c.mu.Unlock()
+		heir.Abort(reason)
+		return
+	}
 	if c.broken {
 		c.mu.Unlock()
 		return

@@ -24,7 +24,8 @@
 // Per connection: unconsumed input (Config.ReadLimit, Conn.SetReadLimit), output
 // not yet taken by the kernel (Config.MaxPending plus the one Append that passed
 // it), MaxPosts functions. Per listener: connections, handshakes at once, and the
-// time of a handshake. What passes a bound is closed and counted by Reason. Above
+// time of a handshake. What passes a bound is closed and counted by Reason; with
+// Deps.Explain MaxRefusals connections at once hear why first. Above
 // Config.ConnRate connections wait in the kernel's queue. Several listeners may
 // share a Budget.
 //

@@ -103,7 +103,10 @@ func (c *conn) setDeadlines(t time.Time) error {
 
 func (c *conn) tune() error {
 	cfg := &c.ln.cfg
-	errs := []error{c.raw.SetNoDelay(cfg.NoDelay)}
+	var errs []error
+	if !cfg.NoDelay { // package net sets it
+		errs = append(errs, c.raw.SetNoDelay(false))
+	}
 	if cfg.SndBuf > 0 {
 		errs = append(errs, c.raw.SetWriteBuffer(cfg.SndBuf))
 	}
@@ -114,14 +117,19 @@ func (c *conn) tune() error {
 }
 
 func (c *conn) startTLS(by time.Time) error {
-	t := tls.Server(c.nc, c.ln.tls.Load())
+	p := &pipe{Conn: c.nc, turns: c.ln.turns, pool: c.ln.pool}
+	t := tls.Server(p, c.ln.tls.Load())
 	ctx, cancel := context.WithDeadline(context.Background(), by)
 	defer cancel()
-	if err := t.HandshakeContext(ctx); err != nil {
+	p.begin()
+	err := t.HandshakeContext(ctx)
+	p.end()
+	p.turns = nil
+	if err != nil {
 		return handshakeReason(ErrTLS, err)
 	}
 	state := t.ConnectionState()
-	c.nc, c.info.TLS = t, &state
+	c.nc, c.pipe, c.info.TLS = t, p, &state
 	return nil
 }
 

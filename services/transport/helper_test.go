@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -26,11 +27,34 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	certDir = dir
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(bothWays{m}, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
+
+// mode is what serves the connections of all tests that run now.
+var mode = transport.Auto
+
+// bothWays runs every test on event loops, where there are some, and again with a
+// goroutine per connection.
+type bothWays struct{ m *testing.M }
+
+// Run implements goleak.TestingM.
+func (b bothWays) Run() int {
+	code := 0
+	if looping() {
+		code = b.m.Run()
+	}
+	mode = transport.Goroutine
+	if n := b.m.Run(); n != 0 {
+		return n
+	}
+	return code
+}
+
+// looping reports whether the tests run on event loops.
+func looping() bool { return runtime.GOOS == "linux" && mode != transport.Goroutine }
 
 // certDir holds the certificates that all tests share.
 var certDir string
@@ -111,7 +135,7 @@ var certs = sync.OnceValues(func() ([3]string, error) {
 func testConfig(t *testing.T, kind transport.Kind) transport.Config {
 	t.Helper()
 	cfg := transport.Default()
-	cfg.Name, cfg.Kind, cfg.Bind = t.Name(), kind, "127.0.0.1:0"
+	cfg.Name, cfg.Kind, cfg.Bind, cfg.Transport = t.Name(), kind, "127.0.0.1:0", mode
 	if kind == transport.TLS || kind == transport.WSS {
 		files, err := certs()
 		if err != nil {

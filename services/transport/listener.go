@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,11 @@ type Deps struct {
 	// Accept makes the Handler of a connection whose handshakes are done; it must
 	// not block. It may already use the Conn. nil closes it with ErrRefused.
 	Accept func(Conn) Handler
+	// Explain gives Accept connections above Config.MaxClients and Budget too, with
+	// Info.Refused set, so that the protocol can say why before it closes. At most
+	// MaxRefusals of them at once; the others, and without Explain all, are closed
+	// at once.
+	Explain bool
 	// Admit decides whether a client may connect, before TLS and WebSocket and after
 	// the PROXY header; its error is the reason of the end. nil admits all.
 	Admit func(client netip.Addr) error
@@ -30,6 +37,9 @@ type Deps struct {
 	Trusted func(peer netip.Addr) bool
 	// Budget is shared with other listeners; nil: only Config.MaxClients counts.
 	Budget *Budget
+	// Loops are shared with other listeners; nil: the listener has its own. They are
+	// not used in Config.Transport Goroutine.
+	Loops *Loops
 	// HTTP answers plain requests by path on ws and wss listeners; may be nil.
 	HTTP map[string]HTTPFunc
 }
@@ -41,6 +51,8 @@ type Listener struct {
 	upgrade ws.Options
 	tls     atomic.Pointer[tls.Config]
 	pool    *pool
+	loops   *Loops        // nil: a goroutine per connection
+	turns   chan struct{} // of TLS handshakes that compute
 
 	handshakes atomic.Int64
 	accepted   atomic.Uint64
@@ -50,7 +62,11 @@ type Listener struct {
 	files  []stamp    // what was loaded last; under reload
 
 	mu        sync.Mutex
-	conns     map[*conn]struct{}
+	conns     map[member]Reason // in a handshake, or with a goroutine; with the reason for which it is being refused
+	refusing  int               // of conns
+	looped    int               // connections on event loops
+	group     *loopGroup        // the loops, from Start until nothing needs them
+	ending    *loopGroup        // what was group, if nobody else uses it
 	shutdowns map[Reason]uint64
 	empty     chan struct{} // closed by the last connection, if somebody waits
 	socket    *net.TCPListener
@@ -60,8 +76,19 @@ type Listener struct {
 	acceptors *sync.WaitGroup
 }
 
+// member is a connection of either kind.
+type member interface {
+	Close(reason error)
+	Abort(reason error)
+}
+
 // abortGrace is the time given to Handlers to return after an abort.
 const abortGrace = 5 * time.Second
+
+// MaxRefusals bounds the connections above a limit that are told why, per listener
+// and per Budget (Deps.Explain). What they cost is bounded by it: as many file
+// descriptors and, with Config.ReadLimit at its default, 4 MiB of input.
+const MaxRefusals = 64
 
 // maxReasons bounds the keys of Shutdowns; what comes later counts as "error".
 const maxReasons = 64
@@ -75,12 +102,18 @@ func New(cfg Config, deps Deps) (*Listener, error) {
 		return nil, errors.New("transport: Deps.Log and Deps.Accept are required")
 	}
 	l := &Listener{
-		cfg: cfg, deps: deps, pool: new(pool),
-		conns: make(map[*conn]struct{}), shutdowns: make(map[Reason]uint64),
+		cfg: cfg, deps: deps, pool: new(pool), turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
+		conns: make(map[member]Reason), shutdowns: make(map[Reason]uint64),
 		upgrade: ws.Options{
 			Path: cfg.Path, Subprotocols: cfg.Subprotocols,
 			RequireSubprotocol: cfg.RequireSubprotocol, AllowedOrigins: cfg.AllowedOrigins,
 		},
+	}
+	if cfg.Transport.looping() {
+		l.loops = deps.Loops
+		if l.loops == nil {
+			l.loops = NewLoops(0)
+		}
 	}
 	if cfg.ConnRate > 0 {
 		l.rate = NewBucket(cfg.ConnRate, cfg.ConnBurst, time.Now())
@@ -110,6 +143,11 @@ func (l *Listener) Start(ctx context.Context) error {
 		l.mu.Unlock()
 		_ = socket.Close()
 		return fmt.Errorf("listener %q: already started", l.cfg.Name)
+	}
+	if err := l.enlistLocked(); err != nil {
+		l.mu.Unlock()
+		_ = socket.Close()
+		return fmt.Errorf("listener %q: start event loops: %w", l.cfg.Name, err)
 	}
 	l.socket, l.stop, l.acceptors, l.addr = socket, stop, acceptors, addrPort(socket.Addr())
 	for range l.cfg.Acceptors {
@@ -180,49 +218,125 @@ func sleep(d time.Duration, stop <-chan struct{}) bool {
 	}
 }
 
-// admit takes a connection in, or closes it, and says how long to accept no more.
+// admit takes a connection in, or refuses it, and says how long to accept no more.
 func (l *Listener) admit(raw *net.TCPConn) (wait time.Duration) {
 	l.accepted.Add(1)
 	c := newConn(l, raw)
 	room := l.deps.Budget.take()
 	l.mu.Lock()
-	refused := Reason("")
 	switch {
-	case len(l.conns) >= l.cfg.MaxClients:
-		refused = ErrMaxClients
+	case len(l.conns)+l.looped-l.refusing >= l.cfg.MaxClients:
+		c.info.Refused = ErrMaxClients
 	case !room:
-		refused = ErrMaxConnections
-	default:
-		l.conns[c] = struct{}{}
+		c.info.Refused = ErrMaxConnections
 	}
-	if refused != "" {
+	refused := c.info.Refused
+	serve := refused == ""
+	if !serve {
 		l.countLocked(refused)
+		if serve = l.deps.Explain && l.refusing < MaxRefusals && l.deps.Budget.borrow(); serve {
+			l.refusing++
+		}
+	}
+	if serve {
+		l.conns[c] = refused
 	}
 	if l.rate != nil {
 		wait = l.rate.Take(1, time.Now())
 	}
 	l.mu.Unlock()
-	if refused == "" {
-		go c.serve()
-		return wait
-	}
-	if room {
+	if refused != "" && room {
 		l.deps.Budget.give()
 	}
-	_ = raw.Close()
+	if serve {
+		c.begin()
+	} else {
+		_ = raw.Close()
+	}
 	return wait
 }
 
-// remove is the last act of a connection's goroutine.
+// remove is the last act of a connection's goroutine. One that was refused has
+// been counted already.
 func (l *Listener) remove(c *conn, reason Reason) {
-	l.deps.Budget.give() // before wait returns
+	l.mu.Lock()
+	refused := l.conns[c]
+	l.mu.Unlock()
+	if refused == "" { // before wait returns
+		l.deps.Budget.give()
+	} else {
+		l.deps.Budget.giveBack()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	if refused == "" {
+		l.countLocked(reason)
+	} else {
+		l.refusing--
+	}
+	l.endedLocked()
+}
+
+// moved takes note that a connection is on an event loop now.
+func (l *Listener) moved(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	l.looped++
+}
+
+// left is the last act of a connection on an event loop.
+func (l *Listener) left(reason Reason) {
+	l.deps.Budget.give() // before wait returns
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looped--
 	l.countLocked(reason)
-	if len(l.conns) == 0 && l.empty != nil {
+	l.endedLocked()
+}
+
+func (l *Listener) endedLocked() {
+	if len(l.conns)+l.looped > 0 {
+		return
+	}
+	l.restLocked()
+	if l.empty != nil {
 		close(l.empty)
 		l.empty = nil
+	}
+}
+
+// enlistLocked begins to use the event loops, if there are any.
+func (l *Listener) enlistLocked() (err error) {
+	if l.loops != nil && l.group == nil {
+		l.group, err = l.loops.acquire()
+	}
+	return err
+}
+
+// loop is the one that a new connection goes to.
+func (l *Listener) loop() *loop {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.group.next()
+}
+
+// restLocked lets the event loops go when nothing is accepted and nobody is there.
+func (l *Listener) restLocked() {
+	if l.group != nil && l.socket == nil && len(l.conns)+l.looped == 0 {
+		l.group, l.ending = nil, l.loops.release()
+	}
+}
+
+// settle waits for loops that nobody needs: they only have to return.
+func (l *Listener) settle() {
+	l.mu.Lock()
+	ending := l.ending
+	l.ending = nil
+	l.mu.Unlock()
+	if ending != nil {
+		ending.running.Wait()
 	}
 }
 
@@ -246,6 +360,10 @@ func (l *Listener) Stop(context.Context) error {
 	close(stop)
 	err := socket.Close()
 	acceptors.Wait() // they only wait for the socket and for stop
+	l.mu.Lock()
+	l.restLocked()
+	l.mu.Unlock()
+	l.settle()
 	l.deps.Log.Info("listener stopped", slog.String("listener", l.cfg.Name))
 	return err
 }
@@ -273,26 +391,30 @@ func (l *Listener) Close(ctx context.Context) error {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
 		if l.wait(grace) != nil {
-			waitErr = fmt.Errorf("listener %q: %d handlers block: %w", l.cfg.Name, l.Count(), waitErr)
+			waitErr = fmt.Errorf("listener %q: %d handlers block: %w", l.cfg.Name, len(l.snapshot()), waitErr)
 		}
 	}
 	return errors.Join(err, waitErr)
 }
 
-func (l *Listener) snapshot() []*conn {
+func (l *Listener) snapshot() []member {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]*conn, 0, len(l.conns))
-	for c := range l.conns {
-		all = append(all, c)
+	all := slices.Collect(maps.Keys(l.conns))
+	group := l.group
+	l.mu.Unlock()
+	if group != nil {
+		for _, lp := range group.loops { // after conns: who moves is in one of them, or in both
+			all = append(all, lp.members(l)...)
+		}
 	}
 	return all
 }
 
 // wait returns when there is no connection.
 func (l *Listener) wait(ctx context.Context) error {
+	defer l.settle()
 	l.mu.Lock()
-	if len(l.conns) == 0 {
+	if len(l.conns)+l.looped == 0 {
 		l.mu.Unlock()
 		return nil
 	}
@@ -326,11 +448,12 @@ func (l *Listener) Running() bool {
 	return l.socket != nil
 }
 
-// Count is the number of connections, those in a handshake included.
+// Count is the number of connections, those in a handshake included, those that
+// only hear why they are refused not.
 func (l *Listener) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.conns)
+	return len(l.conns) + l.looped - l.refusing
 }
 
 // Accepted is the number of connections accepted since New, refused ones included.

@@ -39,6 +39,81 @@ func TestMaxClients(t *testing.T) {
 	wantRead(t, again, []byte("x"))
 }
 
+// TestExplain: connections above a limit reach their protocol with the reason, so many at once and no more; they are counted once, and
+// neither count as clients nor take from the budget.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	for reason, tt := range map[transport.Reason]struct{ clients, budget int }{
+		transport.ErrMaxClients:     {1, 2},
+		transport.ErrMaxConnections: {2, 1},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			budget := transport.NewBudget(tt.budget, nil)
+			s := start(t, transport.TCP, option{
+				template: echo,
+				cfg:      func(c *transport.Config) { c.MaxClients = tt.clients },
+				deps:     func(d *transport.Deps) { d.Budget, d.Explain = budget, true },
+			})
+			first := s.dialTCP(t)
+			if h := s.handler(t); h.conn.Info().Refused != "" {
+				t.Fatalf("the first is refused: %s", h.conn.Info().Refused)
+			}
+			var above []*handler
+			for range transport.MaxRefusals {
+				c := s.dialTCP(t)
+				write(t, c, []byte("why"))
+				wantRead(t, c, []byte("why"))
+				h := s.handler(t)
+				if h.conn.Info().Refused != reason {
+					t.Fatalf("refused for %q", h.conn.Info().Refused)
+				}
+				above = append(above, h)
+			}
+			wantEOF(t, resetIsEnd{s.dialTCP(t)})
+			if n := s.Shutdowns()[reason]; n != transport.MaxRefusals+1 || s.Count() != 1 || budget.Used() != 1 {
+				t.Errorf("%d counted, %d clients, %d of the budget in use", n, s.Count(), budget.Used())
+			}
+			above[0].conn.Close(reason)
+			above[0].end(t)
+			eventually(t, "room to explain again", func() bool {
+				c := s.dialTCP(t)
+				_ = c.SetDeadline(time.Now().Add(patience))
+				if _, err := c.Write([]byte("x")); err != nil {
+					return false
+				}
+				_, err := io.ReadFull(c, make([]byte, 1))
+				return err == nil
+			})
+			_ = first.Close()
+			eventually(t, "room", func() bool { return s.Count() == 0 })
+			c := s.dialTCP(t)
+			write(t, c, []byte("in"))
+			wantRead(t, c, []byte("in"))
+			if s.Count() != 1 || s.Shutdowns()[transport.ErrPeerClosed] != 1 {
+				t.Errorf("%d clients, ends %v", s.Count(), s.Shutdowns())
+			}
+		})
+	}
+}
+
+// TestExplainWithinTheBudget: listeners that share a Budget share its room for refusals.
+func TestExplainWithinTheBudget(t *testing.T) {
+	t.Parallel()
+	budget := transport.NewBudget(1, nil)
+	share := option{template: echo, deps: func(d *transport.Deps) { d.Budget, d.Explain = budget, true }}
+	one, two := start(t, transport.TCP, share), start(t, transport.TCP, share)
+	one.dialTCP(t)
+	one.handler(t)
+	for i := range transport.MaxRefusals {
+		s := []*harness{one, two}[i%2]
+		s.dialTCP(t)
+		s.handler(t)
+	}
+	wantEOF(t, resetIsEnd{one.dialTCP(t)})
+	wantEOF(t, resetIsEnd{two.dialTCP(t)})
+}
+
 func TestMaxHandshakes(t *testing.T) {
 	t.Parallel()
 	s := start(t, transport.WS, option{template: echo, cfg: func(c *transport.Config) { c.MaxHandshakes = 1 }})

@@ -202,7 +202,7 @@ func TestSteadyPostingStarvesNobody(t *testing.T) {
 
 func BenchmarkEcho(b *testing.B) {
 	cfg := transport.Default()
-	cfg.Bind = "127.0.0.1:0"
+	cfg.Bind, cfg.Transport = "127.0.0.1:0", mode
 	l, err := transport.New(cfg, transport.Deps{
 		Log: slog.New(slog.DiscardHandler),
 		Accept: func(c transport.Conn) transport.Handler {

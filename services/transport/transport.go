@@ -70,8 +70,12 @@ type Conn interface {
 	Close(reason error)
 	// Abort ends the connection at once and drops what is queued.
 	Abort(reason error)
-	// Info describes the connection; it is the same pointer at each call.
+	// Info describes the connection; it is the same pointer at each call, until
+	// ForgetInfo: then it is nil.
 	Info() *Info
+	// ForgetInfo lets go of what Info describes, for whoever keeps many idle
+	// connections and took what it needs.
+	ForgetInfo()
 }
 
 // Info is what is known of a connection when Accept is called. It belongs to the
@@ -83,6 +87,7 @@ type Info struct {
 	Local    netip.AddrPort // where it connected to
 	Via      netip.AddrPort // the proxy that sent a header of the PROXY protocol; invalid without one
 	Opened   time.Time      // when it was accepted
+	Refused  Reason         // with Deps.Explain, the limit it is above: say so and close it, it is counted already; "" for the others
 
 	Proxy       *proxy.Header        // what that header says; nil without one and for the proxy's own connections
 	TLS         *tls.ConnectionState // nil without TLS; holds the peer's certificates

@@ -95,6 +95,7 @@ func (c *program) build(ctx context.Context, s *boot.Service, in *boot.Incarnati
 	if err != nil {
 		return err
 	}
+	local.Busy = g.sys.BusyDistPort
 	if err := s.Serve(in, func(reg boot.Registrar) { gatewayrpc.Register(reg, g.edge) }); err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (g *gateway) start(ctx context.Context) error {
 	}
 	mqtt, err := gatewaymqtt.New(g.MQTT, gatewaymqtt.Deps{
 		Edge: g.edge, Access: gatewaymqtt.Access{Authentication: access.Authentication, AnonymousExplicit: access.Anonymous}, Cert: cert,
-		MaxConnections: g.Limits.Connections(), Full: g.sys.Full,
+		MaxConnections: g.Limits.Connections(), Full: g.sys.Full, Busy: g.sys.BusyPort,
 		Status: func() (string, bool) { return boot.Status(g.NodeName(), g.listening(ctx) == nil) }, Log: g.service.Log, Registerer: g.in.Metrics,
 	})
 	if err == nil {

@@ -110,7 +110,7 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.statusCommand(), a.nodesCommand(), a.listenersCommand(), a.clientsCommand(), a.sessionsCommand(), a.subscriptionsCommand(), a.routesCommand(),
-		a.publishCommand(), a.usersCommand(userNames), a.usersCommand(clientIDs), a.aclCommand(), a.versionCommand())
+		a.publishCommand(), a.usersCommand(userNames), a.usersCommand(clientIDs), a.aclCommand(), a.configCommand(), a.versionCommand())
 	return root
 }
 

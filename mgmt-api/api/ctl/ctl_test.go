@@ -80,7 +80,7 @@ func setup(env *testscript.Env) error {
 	cfg := mgmtapi.Default()
 	cfg.Listen, cfg.Timeout = "", 200*time.Millisecond
 	s, err := mgmtapi.New(cfg, mgmtapi.Deps{
-		Cluster: w.Cluster, Gateways: w.GatewayOf, Stores: w.StoreOf, Routers: w.RouterOf, Auth: w.Auth, DataDir: data, GRPC: "127.0.0.1:0",
+		Cluster: w.Cluster, Gateways: w.GatewayOf, Stores: w.StoreOf, Routers: w.RouterOf, Processes: w.ProcessOf, Auth: w.Auth, DataDir: data, GRPC: "127.0.0.1:0",
 		Status: func() (string, bool) {
 			_, err := os.Stat(filepath.Join(env.WorkDir, "stopped"))
 			return "Node gw-1@test is started\nemqttd is running\n", err != nil
@@ -144,6 +144,11 @@ func change(ts *testscript.TestScript, args []string) {
 		w.Auth.Fail(broker.E(broker.KindUnavailable, "no authsvc has the journal", nil))
 	case "reject acl":
 		w.Auth.Fail(broker.E(broker.KindInvalid, "acl.conf:3: no such action", nil))
+	case "change config":
+		w.Config("gw-1").Change(broker.ConfigChange{Key: "log.level", From: "info", To: "warn", Hot: true})
+		w.Config("r").Change(broker.ConfigChange{Key: "retained.storage", From: "disc", To: "ram"})
+	case "reject config":
+		w.Config("r").Fail(broker.Errorf(broker.KindInvalid, "retained.storage: no such"))
 	case "fill 1200":
 		for i := range 1200 {
 			w.second.Add(fleettest.Client(fmt.Sprintf("fill-%04d", i)))

@@ -26,7 +26,7 @@ func main() {
 }
 
 func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnation) error {
-	_, peers, err := s.Join(ctx, in, cluster.Mgmt, &boot.Local{})
+	member, peers, err := s.Join(ctx, in, cluster.Mgmt, &boot.Local{})
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,13 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 		Gateways: func(n cluster.Node) broker.GatewayAdmin { return peers.Gateway(n) },
 		Stores:   func(n cluster.Node) broker.SessionAdmin { return peers.Sessions.Node(n) },
 		Routers:  func(n cluster.Node) broker.RouterAdmin { return peers.Router.Node(n) },
-		Auth:     peers.Auth, DataDir: c.DataDir, PortOffset: c.PortOffset, GRPC: c.Cluster.Listen, TLS: tls,
+		Processes: func(n cluster.Node) broker.ProcessAdmin {
+			if n.Role == cluster.Mgmt && n.Incarnation != member.Node().Incarnation {
+				return nil // its port is for people
+			}
+			return peers.Process(n)
+		},
+		Auth: peers.Auth, DataDir: c.DataDir, PortOffset: c.PortOffset, GRPC: c.Cluster.Listen, TLS: tls,
 		Status: func() (string, bool) { return boot.Status(c.NodeName(), s.Ready(ctx) == nil) },
 		Log:    s.Log, Registerer: in.Metrics,
 	})

@@ -29,6 +29,7 @@ type Suite struct {
 	gateways map[string]*Gateway
 	stores   map[string]*Store
 	routers  map[string]*Router
+	configs  map[string]*Config
 }
 
 // New makes a suite without any process but the registry.
@@ -43,13 +44,13 @@ func New(t TB) *Suite {
 			t.Error(err)
 		}
 	})
-	return &Suite{Cluster: c, Auth: NewAuth(), t: t, gateways: map[string]*Gateway{}, stores: map[string]*Store{}, routers: map[string]*Router{}}
+	return &Suite{Cluster: c, Auth: NewAuth(), t: t, gateways: map[string]*Gateway{}, stores: map[string]*Store{}, routers: map[string]*Router{}, configs: map[string]*Config{}}
 }
 
 // Deps of a fleet on this suite.
 func (s *Suite) Deps(timeout time.Duration) fleet.Deps {
 	return fleet.Deps{
-		Cluster: s.Cluster, Gateways: s.GatewayOf, Stores: s.StoreOf, Routers: s.RouterOf, Auth: s.Auth, Timeout: timeout,
+		Cluster: s.Cluster, Gateways: s.GatewayOf, Stores: s.StoreOf, Routers: s.RouterOf, Processes: s.ProcessOf, Auth: s.Auth, Timeout: timeout,
 		Asked: func(string, time.Duration, error) {},
 	}
 }

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/pando-mq/pando/router"
 	"github.com/pando-mq/pando/services/boot"
@@ -39,7 +40,7 @@ func (c *config) build(ctx context.Context, s *boot.Service, in *boot.Incarnatio
 	}
 	r, err := router.New(c.Router, c.Retained, router.Deps{
 		Cluster: s.Infra.Cluster, Member: member, Sessions: peers.Sessions, Retained: peers.Router, Topics: peers.Router, Gateways: peers.Gateway, Peers: peers.RouterNode,
-		Journal: s.Infra.Journal, Log: s.Log, Registerer: in.Metrics,
+		Journal: s.Infra.Journal, Dir: filepath.Join(c.DataDir, "retained"), Log: s.Log, Registerer: in.Metrics,
 	})
 	if err != nil {
 		return err

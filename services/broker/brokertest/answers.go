@@ -97,7 +97,7 @@ func tryDeliverTo(t T, to broker.Sink, o broker.DeliverOpen, source broker.Sourc
 
 // send sends one delivery with the present number of the source.
 func (d *deliverer) send(seq uint64, m *broker.Message) error {
-	return d.stream.Send([]broker.Delivery{{Source: d.source, Seq: seq, Msg: m, Plain: true}})
+	return send(d.stream, []broker.Delivery{{Source: d.source, Seq: seq, Msg: m, Plain: true}})
 }
 
 func (d *deliverer) mustSend(seq uint64, m *broker.Message) {
@@ -126,4 +126,11 @@ func (d *deliverer) wait(no uint64) {
 	d.t.Helper()
 	eventually(d.t, func() bool { return d.answered() >= no }, "delivery %d is answered", no)
 	d.acks.sane(d.t)
+}
+
+// send passes a batch on, and uses its memory for something else at once.
+func send[I any](s interface{ Send([]I) error }, batch []I) error {
+	err := s.Send(batch)
+	clear(batch)
+	return err
 }

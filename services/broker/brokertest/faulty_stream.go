@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *faultyStream[I]) Send(batch []I) error {
 		s.finish(broker.E(broker.KindBusy, "too much waits", nil))
 		return s.err
 	}
-	s.queue = append(s.queue, batch)
+	s.queue = append(s.queue, slices.Clone(batch))
 	s.bytes += size
 	select {
 	case s.wake <- struct{}{}:

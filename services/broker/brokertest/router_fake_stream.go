@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pando-mq/pando/services/broker"
 )
@@ -157,7 +158,7 @@ func (s *publishStream) Send(batch []broker.Publish) error {
 		s.end(broker.E(broker.KindBusy, "routes are being collected", nil))
 		return s.err
 	}
-	p.waiting = append(p.waiting, waitingPublishes{s, batch})
+	p.waiting = append(p.waiting, waitingPublishes{s, slices.Clone(batch)})
 	return nil
 }
 

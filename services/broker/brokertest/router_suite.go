@@ -144,7 +144,7 @@ func (p *publisher) batch(n int, qos broker.QoS, change ...func(*broker.Publish)
 // send publishes n messages in one batch.
 func (p *publisher) send(n int, qos broker.QoS, change ...func(*broker.Publish)) {
 	p.h.t.Helper()
-	wantNil(p.h.t, p.stream.Send(p.batch(n, qos, change...)))
+	wantNil(p.h.t, send(p.stream, p.batch(n, qos, change...)))
 }
 
 // acked is the sequence numbers acked on the present stream.

@@ -71,8 +71,8 @@ func sinkSentences() []sentence[sinkUnderTest] {
 			for i := range 50 {
 				batch = append(batch, broker.Delivery{Source: d.source, Seq: uint64(100 + i), Msg: u.message(i), Plain: true})
 			}
-			wantNil(t, d.stream.Send(batch[:20]))
-			wantNil(t, d.stream.Send(batch[20:]))
+			wantNil(t, send(d.stream, batch[:20]))
+			wantNil(t, send(d.stream, batch[20:]))
 			d.wait(50)
 			for _, a := range d.acks.all() {
 				if a.No < 1 || a.No > 50 {

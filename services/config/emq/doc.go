@@ -58,6 +58,8 @@
 //	retainer.max_message_num            retained.max_messages
 //	retainer.max_payload_size           retained.max_payload
 //	retainer.expiry_interval            retained.expiry
+//	sysmon.long_gc, .long_schedule      sys.monitor.long_gc, .long_schedule
+//	sysmon.busy_port, .busy_dist_port   sys.monitor.busy_port, .busy_dist_port
 //
 // <listener> is the kind (tcp, ssl, ws, wss) for the name "external", which is
 // also the name of the suite's own listeners, and kind-name for every other

@@ -53,6 +53,12 @@ type suite struct {
 			Enable bool `yaml:"enable" doc:"."`
 			QoS    int  `yaml:"qos" doc:"."`
 		} `yaml:"presence"`
+		Monitor struct {
+			LongGC       config.Duration `yaml:"long_gc" doc:"."`
+			LongSchedule config.Duration `yaml:"long_schedule" doc:"."`
+			BusyPort     bool            `yaml:"busy_port" doc:"."`
+			BusyDistPort bool            `yaml:"busy_dist_port" doc:"."`
+		} `yaml:"monitor"`
 	} `yaml:"sys"`
 	MQTT struct {
 		MaxClientIDLen int             `yaml:"max_clientid_len" doc:"."`

@@ -110,7 +110,13 @@ func sessionTable() []Entry {
 
 // sysmonTable is §11.6.
 func sysmonTable() []Entry {
-	return later("the system monitor", "sysmon.{long_gc,long_schedule,large_heap,busy_port,busy_dist_port}")
+	return join(
+		maps("sysmon.long_gc", "sys.monitor.long_gc", milliseconds),
+		maps("sysmon.long_schedule", "sys.monitor.long_schedule", milliseconds),
+		note("the heap is compared with the memory that the process may take, see sys.monitor.large_heap and limits.memory", "sysmon.large_heap"),
+		maps("sysmon.busy_port", "sys.monitor.busy_port", flag),
+		maps("sysmon.busy_dist_port", "sys.monitor.busy_dist_port", flag),
+	)
 }
 
 // join makes one table of several.

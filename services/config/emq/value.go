@@ -41,6 +41,17 @@ func duration(value string) (any, error) {
 	return d.String(), nil
 }
 
+// milliseconds reads spans with units, a bare number of milliseconds, or false for none.
+func milliseconds(value string) (any, error) {
+	if value == "false" || value == "off" {
+		return "0s", nil
+	}
+	if _, err := strconv.ParseUint(value, 10, 31); err == nil {
+		value += "ms"
+	}
+	return duration(value)
+}
+
 // size reads bytes, KB, MB, GB.
 func size(value string) (any, error) {
 	s, err := config.ParseSize(value)

@@ -26,6 +26,7 @@ type Auth struct {
 	gate       chan struct{} // while set, Authorize waits for it to be closed
 	gated      []string      // questions with one of these alone; none: all
 	steps      chan struct{} // while set, Exchange waits for it to be closed
+	asked      int           // steps
 	exchanged  int           // calls of Exchange
 	keys       map[string][]broker.SCRAM
 	err        error
@@ -162,6 +163,7 @@ func (a *Auth) StallExchange() (release func()) {
 // Exchange implements broker.Auth.
 func (a *Auth) Exchange(ctx context.Context, s *broker.AuthStep) (*broker.AuthAnswer, error) {
 	a.mu.Lock()
+	a.asked++
 	gate := a.steps
 	a.mu.Unlock()
 	if gate != nil {
@@ -198,6 +200,13 @@ func (a *Auth) Exchange(ctx context.Context, s *broker.AuthStep) (*broker.AuthAn
 		Tenant: c.Tenant, ClientID: c.ClientID, Username: user, Superuser: a.super[c.ClientID], Peer: c.Peer, Protocol: c.Protocol, Version: c.Version,
 		Listener: c.Listener, CertCN: c.CertCN, CertDN: c.CertDN, Expires: a.expires,
 	}}, nil
+}
+
+// Asked is how many steps were asked for.
+func (a *Auth) Asked() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asked
 }
 
 // Exchanged is how many steps were taken.

@@ -15,6 +15,7 @@ type Device struct {
 	cond     sync.Cond
 	changes  int // counts what Wait may be waiting for
 	posts    []func()
+	posted   int // ever
 	closed   bool
 	stopped  bool
 	running  sync.WaitGroup
@@ -262,8 +263,16 @@ func (d *Device) Post(fn func()) bool {
 		return false
 	}
 	d.posts = append(d.posts, fn)
+	d.posted++
 	d.changed()
 	return true
+}
+
+// Posted is how often Post took something.
+func (d *Device) Posted() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.posted
 }
 
 // Pending implements edge.Device.

@@ -3875,6 +3875,197 @@ func (*ReloadACLResponse) Descriptor() ([]byte, []int) {
 	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{56}
 }
 
+// ReloadConfigRequest has processes read their configuration again.
+type ReloadConfigRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // exact, empty: all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadConfigRequest) Reset() {
+	*x = ReloadConfigRequest{}
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadConfigRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadConfigRequest) ProtoMessage() {}
+
+func (x *ReloadConfigRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadConfigRequest.ProtoReflect.Descriptor instead.
+func (*ReloadConfigRequest) Descriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ReloadConfigRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// ReloadConfigResponse says what differs, process by process.
+type ReloadConfigResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Processes     []string               `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"` // role and id of those that read theirs: "router r-1"
+	Changes       []*ConfigChange        `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`     // in the order of processes
+	Refused       []*Missing             `protobuf:"bytes,3,rep,name=refused,proto3" json:"refused,omitempty"`     // those whose new configuration has an error: their old one stays
+	Missing       []*Missing             `protobuf:"bytes,4,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadConfigResponse) Reset() {
+	*x = ReloadConfigResponse{}
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadConfigResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadConfigResponse) ProtoMessage() {}
+
+func (x *ReloadConfigResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadConfigResponse.ProtoReflect.Descriptor instead.
+func (*ReloadConfigResponse) Descriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ReloadConfigResponse) GetProcesses() []string {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *ReloadConfigResponse) GetChanges() []*ConfigChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ReloadConfigResponse) GetRefused() []*Missing {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *ReloadConfigResponse) GetMissing() []*Missing {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// ConfigChange is a key of a process with another value than before.
+type ConfigChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Process       string                 `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	From          string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"` // secrets are masked; empty: there was none
+	To            string                 `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Hot           bool                   `protobuf:"varint,5,opt,name=hot,proto3" json:"hot,omitempty"` // the new value is in force; false: it will be at the next start
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigChange) Reset() {
+	*x = ConfigChange{}
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigChange) ProtoMessage() {}
+
+func (x *ConfigChange) ProtoReflect() protoreflect.Message {
+	mi := &file_pando_mgmt_v1_mgmt_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigChange.ProtoReflect.Descriptor instead.
+func (*ConfigChange) Descriptor() ([]byte, []int) {
+	return file_pando_mgmt_v1_mgmt_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ConfigChange) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ConfigChange) GetHot() bool {
+	if x != nil {
+		return x.Hot
+	}
+	return false
+}
+
 var File_pando_mgmt_v1_mgmt_proto protoreflect.FileDescriptor
 
 const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
@@ -4170,7 +4361,20 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
 	"\x12DeleteRuleResponse\"\x12\n" +
 	"\x10ReloadACLRequest\"\x13\n" +
-	"\x11ReloadACLResponse*\x9f\x01\n" +
+	"\x11ReloadACLResponse\")\n" +
+	"\x13ReloadConfigRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xcf\x01\n" +
+	"\x14ReloadConfigResponse\x12\x1c\n" +
+	"\tprocesses\x18\x01 \x03(\tR\tprocesses\x125\n" +
+	"\achanges\x18\x02 \x03(\v2\x1b.pando.mgmt.v1.ConfigChangeR\achanges\x120\n" +
+	"\arefused\x18\x03 \x03(\v2\x16.pando.mgmt.v1.MissingR\arefused\x120\n" +
+	"\amissing\x18\x04 \x03(\v2\x16.pando.mgmt.v1.MissingR\amissing\"p\n" +
+	"\fConfigChange\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x10\n" +
+	"\x03hot\x18\x05 \x01(\bR\x03hot*\x9f\x01\n" +
 	"\x0eListenerAction\x12\x1f\n" +
 	"\x1bLISTENER_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LISTENER_ACTION_STOP\x10\x01\x12\x19\n" +
@@ -4189,7 +4393,7 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ACCESS_SUBSCRIBE\x10\x01\x12\x12\n" +
 	"\x0eACCESS_PUBLISH\x10\x02\x12\x0f\n" +
-	"\vACCESS_BOTH\x10\x032\xc1\x0f\n" +
+	"\vACCESS_BOTH\x10\x032\x9a\x10\n" +
 	"\x11ManagementService\x12N\n" +
 	"\tGetStatus\x12\x1f.pando.mgmt.v1.GetStatusRequest\x1a .pando.mgmt.v1.GetStatusResponse\x12N\n" +
 	"\tListNodes\x12\x1f.pando.mgmt.v1.ListNodesRequest\x1a .pando.mgmt.v1.ListNodesResponse\x12W\n" +
@@ -4218,7 +4422,8 @@ const file_pando_mgmt_v1_mgmt_proto_rawDesc = "" +
 	"\aPutRule\x12\x1d.pando.mgmt.v1.PutRuleRequest\x1a\x1e.pando.mgmt.v1.PutRuleResponse\x12Q\n" +
 	"\n" +
 	"DeleteRule\x12 .pando.mgmt.v1.DeleteRuleRequest\x1a!.pando.mgmt.v1.DeleteRuleResponse\x12N\n" +
-	"\tReloadACL\x12\x1f.pando.mgmt.v1.ReloadACLRequest\x1a .pando.mgmt.v1.ReloadACLResponseB:Z8github.com/pando-mq/pando/proto/gen/pando/mgmt/v1;mgmtv1b\x06proto3"
+	"\tReloadACL\x12\x1f.pando.mgmt.v1.ReloadACLRequest\x1a .pando.mgmt.v1.ReloadACLResponse\x12W\n" +
+	"\fReloadConfig\x12\".pando.mgmt.v1.ReloadConfigRequest\x1a#.pando.mgmt.v1.ReloadConfigResponseB:Z8github.com/pando-mq/pando/proto/gen/pando/mgmt/v1;mgmtv1b\x06proto3"
 
 var (
 	file_pando_mgmt_v1_mgmt_proto_rawDescOnce sync.Once
@@ -4233,7 +4438,7 @@ func file_pando_mgmt_v1_mgmt_proto_rawDescGZIP() []byte {
 }
 
 var file_pando_mgmt_v1_mgmt_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_pando_mgmt_v1_mgmt_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_pando_mgmt_v1_mgmt_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_pando_mgmt_v1_mgmt_proto_goTypes = []any{
 	(ListenerAction)(0),                // 0: pando.mgmt.v1.ListenerAction
 	(SessionKind)(0),                   // 1: pando.mgmt.v1.SessionKind
@@ -4296,27 +4501,30 @@ var file_pando_mgmt_v1_mgmt_proto_goTypes = []any{
 	(*DeleteRuleResponse)(nil),         // 58: pando.mgmt.v1.DeleteRuleResponse
 	(*ReloadACLRequest)(nil),           // 59: pando.mgmt.v1.ReloadACLRequest
 	(*ReloadACLResponse)(nil),          // 60: pando.mgmt.v1.ReloadACLResponse
-	nil,                                // 61: pando.mgmt.v1.GetStatusResponse.StatsEntry
-	nil,                                // 62: pando.mgmt.v1.Node.StatsEntry
-	nil,                                // 63: pando.mgmt.v1.Node.MetricsEntry
-	nil,                                // 64: pando.mgmt.v1.Listener.ShutdownsEntry
-	nil,                                // 65: pando.mgmt.v1.Service.PartitionsEntry
+	(*ReloadConfigRequest)(nil),        // 61: pando.mgmt.v1.ReloadConfigRequest
+	(*ReloadConfigResponse)(nil),       // 62: pando.mgmt.v1.ReloadConfigResponse
+	(*ConfigChange)(nil),               // 63: pando.mgmt.v1.ConfigChange
+	nil,                                // 64: pando.mgmt.v1.GetStatusResponse.StatsEntry
+	nil,                                // 65: pando.mgmt.v1.Node.StatsEntry
+	nil,                                // 66: pando.mgmt.v1.Node.MetricsEntry
+	nil,                                // 67: pando.mgmt.v1.Listener.ShutdownsEntry
+	nil,                                // 68: pando.mgmt.v1.Service.PartitionsEntry
 }
 var file_pando_mgmt_v1_mgmt_proto_depIdxs = []int32{
 	9,  // 0: pando.mgmt.v1.GetStatusResponse.nodes:type_name -> pando.mgmt.v1.Node
 	15, // 1: pando.mgmt.v1.GetStatusResponse.services:type_name -> pando.mgmt.v1.Service
-	61, // 2: pando.mgmt.v1.GetStatusResponse.stats:type_name -> pando.mgmt.v1.GetStatusResponse.StatsEntry
+	64, // 2: pando.mgmt.v1.GetStatusResponse.stats:type_name -> pando.mgmt.v1.GetStatusResponse.StatsEntry
 	4,  // 3: pando.mgmt.v1.GetStatusResponse.missing:type_name -> pando.mgmt.v1.Missing
 	9,  // 4: pando.mgmt.v1.ListNodesResponse.nodes:type_name -> pando.mgmt.v1.Node
 	4,  // 5: pando.mgmt.v1.ListNodesResponse.missing:type_name -> pando.mgmt.v1.Missing
 	10, // 6: pando.mgmt.v1.Node.listeners:type_name -> pando.mgmt.v1.Listener
-	62, // 7: pando.mgmt.v1.Node.stats:type_name -> pando.mgmt.v1.Node.StatsEntry
-	63, // 8: pando.mgmt.v1.Node.metrics:type_name -> pando.mgmt.v1.Node.MetricsEntry
-	64, // 9: pando.mgmt.v1.Listener.shutdowns:type_name -> pando.mgmt.v1.Listener.ShutdownsEntry
+	65, // 7: pando.mgmt.v1.Node.stats:type_name -> pando.mgmt.v1.Node.StatsEntry
+	66, // 8: pando.mgmt.v1.Node.metrics:type_name -> pando.mgmt.v1.Node.MetricsEntry
+	67, // 9: pando.mgmt.v1.Listener.shutdowns:type_name -> pando.mgmt.v1.Listener.ShutdownsEntry
 	0,  // 10: pando.mgmt.v1.ControlListenerRequest.action:type_name -> pando.mgmt.v1.ListenerAction
 	4,  // 11: pando.mgmt.v1.ControlListenerResponse.missing:type_name -> pando.mgmt.v1.Missing
 	15, // 12: pando.mgmt.v1.ListServicesResponse.services:type_name -> pando.mgmt.v1.Service
-	65, // 13: pando.mgmt.v1.Service.partitions:type_name -> pando.mgmt.v1.Service.PartitionsEntry
+	68, // 13: pando.mgmt.v1.Service.partitions:type_name -> pando.mgmt.v1.Service.PartitionsEntry
 	16, // 14: pando.mgmt.v1.ListClientsRequest.filter:type_name -> pando.mgmt.v1.ClientFilter
 	19, // 15: pando.mgmt.v1.ListClientsResponse.clients:type_name -> pando.mgmt.v1.Client
 	4,  // 16: pando.mgmt.v1.ListClientsResponse.missing:type_name -> pando.mgmt.v1.Missing
@@ -4341,57 +4549,62 @@ var file_pando_mgmt_v1_mgmt_proto_depIdxs = []int32{
 	52, // 35: pando.mgmt.v1.ListRulesResponse.rules:type_name -> pando.mgmt.v1.Rule
 	52, // 36: pando.mgmt.v1.PutRuleRequest.rule:type_name -> pando.mgmt.v1.Rule
 	52, // 37: pando.mgmt.v1.PutRuleResponse.rule:type_name -> pando.mgmt.v1.Rule
-	5,  // 38: pando.mgmt.v1.ManagementService.GetStatus:input_type -> pando.mgmt.v1.GetStatusRequest
-	7,  // 39: pando.mgmt.v1.ManagementService.ListNodes:input_type -> pando.mgmt.v1.ListNodesRequest
-	13, // 40: pando.mgmt.v1.ManagementService.ListServices:input_type -> pando.mgmt.v1.ListServicesRequest
-	11, // 41: pando.mgmt.v1.ManagementService.ControlListener:input_type -> pando.mgmt.v1.ControlListenerRequest
-	17, // 42: pando.mgmt.v1.ManagementService.ListClients:input_type -> pando.mgmt.v1.ListClientsRequest
-	20, // 43: pando.mgmt.v1.ManagementService.GetClient:input_type -> pando.mgmt.v1.GetClientRequest
-	22, // 44: pando.mgmt.v1.ManagementService.KickClient:input_type -> pando.mgmt.v1.KickClientRequest
-	24, // 45: pando.mgmt.v1.ManagementService.FlushACLCache:input_type -> pando.mgmt.v1.FlushACLCacheRequest
-	26, // 46: pando.mgmt.v1.ManagementService.ListSessions:input_type -> pando.mgmt.v1.ListSessionsRequest
-	29, // 47: pando.mgmt.v1.ManagementService.GetSession:input_type -> pando.mgmt.v1.GetSessionRequest
-	31, // 48: pando.mgmt.v1.ManagementService.DropSession:input_type -> pando.mgmt.v1.DropSessionRequest
-	33, // 49: pando.mgmt.v1.ManagementService.ListSubscriptions:input_type -> pando.mgmt.v1.ListSubscriptionsRequest
-	36, // 50: pando.mgmt.v1.ManagementService.AddSubscription:input_type -> pando.mgmt.v1.AddSubscriptionRequest
-	38, // 51: pando.mgmt.v1.ManagementService.DeleteSubscription:input_type -> pando.mgmt.v1.DeleteSubscriptionRequest
-	40, // 52: pando.mgmt.v1.ManagementService.ListRoutes:input_type -> pando.mgmt.v1.ListRoutesRequest
-	43, // 53: pando.mgmt.v1.ManagementService.Publish:input_type -> pando.mgmt.v1.PublishRequest
-	46, // 54: pando.mgmt.v1.ManagementService.ListUsers:input_type -> pando.mgmt.v1.ListUsersRequest
-	48, // 55: pando.mgmt.v1.ManagementService.PutUser:input_type -> pando.mgmt.v1.PutUserRequest
-	50, // 56: pando.mgmt.v1.ManagementService.DeleteUser:input_type -> pando.mgmt.v1.DeleteUserRequest
-	53, // 57: pando.mgmt.v1.ManagementService.ListRules:input_type -> pando.mgmt.v1.ListRulesRequest
-	55, // 58: pando.mgmt.v1.ManagementService.PutRule:input_type -> pando.mgmt.v1.PutRuleRequest
-	57, // 59: pando.mgmt.v1.ManagementService.DeleteRule:input_type -> pando.mgmt.v1.DeleteRuleRequest
-	59, // 60: pando.mgmt.v1.ManagementService.ReloadACL:input_type -> pando.mgmt.v1.ReloadACLRequest
-	6,  // 61: pando.mgmt.v1.ManagementService.GetStatus:output_type -> pando.mgmt.v1.GetStatusResponse
-	8,  // 62: pando.mgmt.v1.ManagementService.ListNodes:output_type -> pando.mgmt.v1.ListNodesResponse
-	14, // 63: pando.mgmt.v1.ManagementService.ListServices:output_type -> pando.mgmt.v1.ListServicesResponse
-	12, // 64: pando.mgmt.v1.ManagementService.ControlListener:output_type -> pando.mgmt.v1.ControlListenerResponse
-	18, // 65: pando.mgmt.v1.ManagementService.ListClients:output_type -> pando.mgmt.v1.ListClientsResponse
-	21, // 66: pando.mgmt.v1.ManagementService.GetClient:output_type -> pando.mgmt.v1.GetClientResponse
-	23, // 67: pando.mgmt.v1.ManagementService.KickClient:output_type -> pando.mgmt.v1.KickClientResponse
-	25, // 68: pando.mgmt.v1.ManagementService.FlushACLCache:output_type -> pando.mgmt.v1.FlushACLCacheResponse
-	27, // 69: pando.mgmt.v1.ManagementService.ListSessions:output_type -> pando.mgmt.v1.ListSessionsResponse
-	30, // 70: pando.mgmt.v1.ManagementService.GetSession:output_type -> pando.mgmt.v1.GetSessionResponse
-	32, // 71: pando.mgmt.v1.ManagementService.DropSession:output_type -> pando.mgmt.v1.DropSessionResponse
-	34, // 72: pando.mgmt.v1.ManagementService.ListSubscriptions:output_type -> pando.mgmt.v1.ListSubscriptionsResponse
-	37, // 73: pando.mgmt.v1.ManagementService.AddSubscription:output_type -> pando.mgmt.v1.AddSubscriptionResponse
-	39, // 74: pando.mgmt.v1.ManagementService.DeleteSubscription:output_type -> pando.mgmt.v1.DeleteSubscriptionResponse
-	41, // 75: pando.mgmt.v1.ManagementService.ListRoutes:output_type -> pando.mgmt.v1.ListRoutesResponse
-	44, // 76: pando.mgmt.v1.ManagementService.Publish:output_type -> pando.mgmt.v1.PublishResponse
-	47, // 77: pando.mgmt.v1.ManagementService.ListUsers:output_type -> pando.mgmt.v1.ListUsersResponse
-	49, // 78: pando.mgmt.v1.ManagementService.PutUser:output_type -> pando.mgmt.v1.PutUserResponse
-	51, // 79: pando.mgmt.v1.ManagementService.DeleteUser:output_type -> pando.mgmt.v1.DeleteUserResponse
-	54, // 80: pando.mgmt.v1.ManagementService.ListRules:output_type -> pando.mgmt.v1.ListRulesResponse
-	56, // 81: pando.mgmt.v1.ManagementService.PutRule:output_type -> pando.mgmt.v1.PutRuleResponse
-	58, // 82: pando.mgmt.v1.ManagementService.DeleteRule:output_type -> pando.mgmt.v1.DeleteRuleResponse
-	60, // 83: pando.mgmt.v1.ManagementService.ReloadACL:output_type -> pando.mgmt.v1.ReloadACLResponse
-	61, // [61:84] is the sub-list for method output_type
-	38, // [38:61] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	63, // 38: pando.mgmt.v1.ReloadConfigResponse.changes:type_name -> pando.mgmt.v1.ConfigChange
+	4,  // 39: pando.mgmt.v1.ReloadConfigResponse.refused:type_name -> pando.mgmt.v1.Missing
+	4,  // 40: pando.mgmt.v1.ReloadConfigResponse.missing:type_name -> pando.mgmt.v1.Missing
+	5,  // 41: pando.mgmt.v1.ManagementService.GetStatus:input_type -> pando.mgmt.v1.GetStatusRequest
+	7,  // 42: pando.mgmt.v1.ManagementService.ListNodes:input_type -> pando.mgmt.v1.ListNodesRequest
+	13, // 43: pando.mgmt.v1.ManagementService.ListServices:input_type -> pando.mgmt.v1.ListServicesRequest
+	11, // 44: pando.mgmt.v1.ManagementService.ControlListener:input_type -> pando.mgmt.v1.ControlListenerRequest
+	17, // 45: pando.mgmt.v1.ManagementService.ListClients:input_type -> pando.mgmt.v1.ListClientsRequest
+	20, // 46: pando.mgmt.v1.ManagementService.GetClient:input_type -> pando.mgmt.v1.GetClientRequest
+	22, // 47: pando.mgmt.v1.ManagementService.KickClient:input_type -> pando.mgmt.v1.KickClientRequest
+	24, // 48: pando.mgmt.v1.ManagementService.FlushACLCache:input_type -> pando.mgmt.v1.FlushACLCacheRequest
+	26, // 49: pando.mgmt.v1.ManagementService.ListSessions:input_type -> pando.mgmt.v1.ListSessionsRequest
+	29, // 50: pando.mgmt.v1.ManagementService.GetSession:input_type -> pando.mgmt.v1.GetSessionRequest
+	31, // 51: pando.mgmt.v1.ManagementService.DropSession:input_type -> pando.mgmt.v1.DropSessionRequest
+	33, // 52: pando.mgmt.v1.ManagementService.ListSubscriptions:input_type -> pando.mgmt.v1.ListSubscriptionsRequest
+	36, // 53: pando.mgmt.v1.ManagementService.AddSubscription:input_type -> pando.mgmt.v1.AddSubscriptionRequest
+	38, // 54: pando.mgmt.v1.ManagementService.DeleteSubscription:input_type -> pando.mgmt.v1.DeleteSubscriptionRequest
+	40, // 55: pando.mgmt.v1.ManagementService.ListRoutes:input_type -> pando.mgmt.v1.ListRoutesRequest
+	43, // 56: pando.mgmt.v1.ManagementService.Publish:input_type -> pando.mgmt.v1.PublishRequest
+	46, // 57: pando.mgmt.v1.ManagementService.ListUsers:input_type -> pando.mgmt.v1.ListUsersRequest
+	48, // 58: pando.mgmt.v1.ManagementService.PutUser:input_type -> pando.mgmt.v1.PutUserRequest
+	50, // 59: pando.mgmt.v1.ManagementService.DeleteUser:input_type -> pando.mgmt.v1.DeleteUserRequest
+	53, // 60: pando.mgmt.v1.ManagementService.ListRules:input_type -> pando.mgmt.v1.ListRulesRequest
+	55, // 61: pando.mgmt.v1.ManagementService.PutRule:input_type -> pando.mgmt.v1.PutRuleRequest
+	57, // 62: pando.mgmt.v1.ManagementService.DeleteRule:input_type -> pando.mgmt.v1.DeleteRuleRequest
+	59, // 63: pando.mgmt.v1.ManagementService.ReloadACL:input_type -> pando.mgmt.v1.ReloadACLRequest
+	61, // 64: pando.mgmt.v1.ManagementService.ReloadConfig:input_type -> pando.mgmt.v1.ReloadConfigRequest
+	6,  // 65: pando.mgmt.v1.ManagementService.GetStatus:output_type -> pando.mgmt.v1.GetStatusResponse
+	8,  // 66: pando.mgmt.v1.ManagementService.ListNodes:output_type -> pando.mgmt.v1.ListNodesResponse
+	14, // 67: pando.mgmt.v1.ManagementService.ListServices:output_type -> pando.mgmt.v1.ListServicesResponse
+	12, // 68: pando.mgmt.v1.ManagementService.ControlListener:output_type -> pando.mgmt.v1.ControlListenerResponse
+	18, // 69: pando.mgmt.v1.ManagementService.ListClients:output_type -> pando.mgmt.v1.ListClientsResponse
+	21, // 70: pando.mgmt.v1.ManagementService.GetClient:output_type -> pando.mgmt.v1.GetClientResponse
+	23, // 71: pando.mgmt.v1.ManagementService.KickClient:output_type -> pando.mgmt.v1.KickClientResponse
+	25, // 72: pando.mgmt.v1.ManagementService.FlushACLCache:output_type -> pando.mgmt.v1.FlushACLCacheResponse
+	27, // 73: pando.mgmt.v1.ManagementService.ListSessions:output_type -> pando.mgmt.v1.ListSessionsResponse
+	30, // 74: pando.mgmt.v1.ManagementService.GetSession:output_type -> pando.mgmt.v1.GetSessionResponse
+	32, // 75: pando.mgmt.v1.ManagementService.DropSession:output_type -> pando.mgmt.v1.DropSessionResponse
+	34, // 76: pando.mgmt.v1.ManagementService.ListSubscriptions:output_type -> pando.mgmt.v1.ListSubscriptionsResponse
+	37, // 77: pando.mgmt.v1.ManagementService.AddSubscription:output_type -> pando.mgmt.v1.AddSubscriptionResponse
+	39, // 78: pando.mgmt.v1.ManagementService.DeleteSubscription:output_type -> pando.mgmt.v1.DeleteSubscriptionResponse
+	41, // 79: pando.mgmt.v1.ManagementService.ListRoutes:output_type -> pando.mgmt.v1.ListRoutesResponse
+	44, // 80: pando.mgmt.v1.ManagementService.Publish:output_type -> pando.mgmt.v1.PublishResponse
+	47, // 81: pando.mgmt.v1.ManagementService.ListUsers:output_type -> pando.mgmt.v1.ListUsersResponse
+	49, // 82: pando.mgmt.v1.ManagementService.PutUser:output_type -> pando.mgmt.v1.PutUserResponse
+	51, // 83: pando.mgmt.v1.ManagementService.DeleteUser:output_type -> pando.mgmt.v1.DeleteUserResponse
+	54, // 84: pando.mgmt.v1.ManagementService.ListRules:output_type -> pando.mgmt.v1.ListRulesResponse
+	56, // 85: pando.mgmt.v1.ManagementService.PutRule:output_type -> pando.mgmt.v1.PutRuleResponse
+	58, // 86: pando.mgmt.v1.ManagementService.DeleteRule:output_type -> pando.mgmt.v1.DeleteRuleResponse
+	60, // 87: pando.mgmt.v1.ManagementService.ReloadACL:output_type -> pando.mgmt.v1.ReloadACLResponse
+	62, // 88: pando.mgmt.v1.ManagementService.ReloadConfig:output_type -> pando.mgmt.v1.ReloadConfigResponse
+	65, // [65:89] is the sub-list for method output_type
+	41, // [41:65] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_pando_mgmt_v1_mgmt_proto_init() }
@@ -4405,7 +4618,7 @@ func file_pando_mgmt_v1_mgmt_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pando_mgmt_v1_mgmt_proto_rawDesc), len(file_pando_mgmt_v1_mgmt_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   62,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

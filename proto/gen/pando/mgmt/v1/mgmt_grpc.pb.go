@@ -58,6 +58,7 @@ const (
 	ManagementService_PutRule_FullMethodName            = "/pando.mgmt.v1.ManagementService/PutRule"
 	ManagementService_DeleteRule_FullMethodName         = "/pando.mgmt.v1.ManagementService/DeleteRule"
 	ManagementService_ReloadACL_FullMethodName          = "/pando.mgmt.v1.ManagementService/ReloadACL"
+	ManagementService_ReloadConfig_FullMethodName       = "/pando.mgmt.v1.ManagementService/ReloadConfig"
 )
 
 // ManagementServiceClient is the client API for ManagementService service.
@@ -112,6 +113,8 @@ type ManagementServiceClient interface {
 	DeleteRule(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error)
 	// ReloadACL reads the ACL file again, on every authsvc. INVALID_ARGUMENT: it has an error, and the old rules stay.
 	ReloadACL(ctx context.Context, in *ReloadACLRequest, opts ...grpc.CallOption) (*ReloadACLResponse, error)
+	// ReloadConfig has processes read their configuration again, as SIGHUP does. NOT_FOUND: there is no process of that name.
+	ReloadConfig(ctx context.Context, in *ReloadConfigRequest, opts ...grpc.CallOption) (*ReloadConfigResponse, error)
 }
 
 type managementServiceClient struct {
@@ -352,6 +355,16 @@ func (c *managementServiceClient) ReloadACL(ctx context.Context, in *ReloadACLRe
 	return out, nil
 }
 
+func (c *managementServiceClient) ReloadConfig(ctx context.Context, in *ReloadConfigRequest, opts ...grpc.CallOption) (*ReloadConfigResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReloadConfigResponse)
+	err := c.cc.Invoke(ctx, ManagementService_ReloadConfig_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ManagementServiceServer is the server API for ManagementService service.
 // All implementations must embed UnimplementedManagementServiceServer
 // for forward compatibility.
@@ -404,6 +417,8 @@ type ManagementServiceServer interface {
 	DeleteRule(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error)
 	// ReloadACL reads the ACL file again, on every authsvc. INVALID_ARGUMENT: it has an error, and the old rules stay.
 	ReloadACL(context.Context, *ReloadACLRequest) (*ReloadACLResponse, error)
+	// ReloadConfig has processes read their configuration again, as SIGHUP does. NOT_FOUND: there is no process of that name.
+	ReloadConfig(context.Context, *ReloadConfigRequest) (*ReloadConfigResponse, error)
 	mustEmbedUnimplementedManagementServiceServer()
 }
 
@@ -482,6 +497,9 @@ func (UnimplementedManagementServiceServer) DeleteRule(context.Context, *DeleteR
 }
 func (UnimplementedManagementServiceServer) ReloadACL(context.Context, *ReloadACLRequest) (*ReloadACLResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReloadACL not implemented")
+}
+func (UnimplementedManagementServiceServer) ReloadConfig(context.Context, *ReloadConfigRequest) (*ReloadConfigResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReloadConfig not implemented")
 }
 func (UnimplementedManagementServiceServer) mustEmbedUnimplementedManagementServiceServer() {}
 func (UnimplementedManagementServiceServer) testEmbeddedByValue()                           {}
@@ -918,6 +936,24 @@ func _ManagementService_ReloadACL_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ManagementService_ReloadConfig_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReloadConfigRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ManagementServiceServer).ReloadConfig(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ManagementService_ReloadConfig_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ManagementServiceServer).ReloadConfig(ctx, req.(*ReloadConfigRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ManagementService_ServiceDesc is the grpc.ServiceDesc for ManagementService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1016,6 +1052,10 @@ var ManagementService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReloadACL",
 			Handler:    _ManagementService_ReloadACL_Handler,
+		},
+		{
+			MethodName: "ReloadConfig",
+			Handler:    _ManagementService_ReloadConfig_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
