@@ -62,7 +62,7 @@ type Scale struct {
 	Sessions    int           `json:"sessions"`
 	Settle      time.Duration `json:"settle"`
 	Repetitions int           `json:"repetitions"`
-	Budget      time.Duration `json:"budget"` // no repetition begins that would end after it, as far as that can be foretold
+	Budget      time.Duration `json:"budget"` // samples after the first of each row are taken as far as they fit into it, the cheapest first
 }
 
 // Full is for publication, within 25 minutes.

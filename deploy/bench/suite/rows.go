@@ -119,9 +119,24 @@ func idle(kind string) func(context.Context, *stand) (Sample, error) {
 			return Sample{}, err
 		}
 		o.Count, o.Subscribed, o.Settle = s.scale.Connections, true, s.scale.Settle
+		before, err := s.goroutines(ctx)
+		if err != nil {
+			return Sample{}, err
+		}
+		var with float64
+		rest := o.Rest
+		o.Rest = func(ctx context.Context) (err error) { // the last time it is called all are connected
+			if with, err = s.goroutines(ctx); err != nil {
+				return err
+			}
+			return rest(ctx)
+		}
 		r, err := scenario.Conn(ctx, o)
 		result := sample(r, r.Memory.Each)
 		result.Note += fmt.Sprintf(" %d connections", r.Books.Clients)
+		if before > 0 {
+			result.Note += fmt.Sprintf(", goroutines %.0f -> %.0f", before, with)
+		}
 		return result, err
 	}
 }

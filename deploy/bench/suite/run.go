@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,23 +68,46 @@ func Run(ctx context.Context, o Options) (Table, error) {
 	for _, r := range rows {
 		t.Lines = append(t.Lines, Line{Key: r.Key, Title: r.Title, Figures: r.Figures})
 	}
-	begin, longest := time.Now(), time.Duration(0)
+	begin, took := time.Now(), make([]time.Duration, len(rows))
 	for n := range t.Scale.Repetitions {
-		round := time.Now()
-		if n > 0 && time.Since(begin)+longest > t.Scale.Budget {
-			fmt.Fprintf(o.Report, "no time for repetition %d of %d\n", n+1, t.Scale.Repetitions)
-			break
+		fit := make([]bool, len(rows))
+		for i := range fit {
+			fit[i] = true
+		}
+		if n > 0 {
+			fit = affordable(took, t.Scale.Budget-time.Since(begin))
 		}
 		for i, r := range rows {
+			if !fit[i] {
+				fmt.Fprintf(o.Report, "%-10s no time for sample %d of %d\n", r.Key, n+1, t.Scale.Repetitions)
+				continue
+			}
+			row := time.Now()
 			if err := t.take(ctx, o, r, &t.Lines[i], n); err != nil {
 				return t, err
 			}
+			took[i] = time.Since(row)
 		}
-		longest = max(longest, time.Since(round))
 	}
 	t.Took = time.Since(begin)
 	t.finish()
 	return t, nil
+}
+
+// affordable chooses the rows that are taken once more when not all of them fit into the time that is left: the cheapest first.
+func affordable(took []time.Duration, left time.Duration) []bool {
+	order := make([]int, len(took))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(took[a], took[b]) })
+	fit := make([]bool, len(took))
+	for _, i := range order {
+		if left -= took[i]; left >= 0 {
+			fit[i] = true
+		}
+	}
+	return fit
 }
 
 func (o Options) chosen() []Row {
