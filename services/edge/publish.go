@@ -45,8 +45,21 @@ func (c *Conn) End() {
 	mine := c.batch == batchMine
 	c.batch = batchNone
 	c.gathered.Send()
+	if c.partDue {
+		c.partDue = false
+		c.part.pump()
+	}
 	c.flushAnswers()
 	c.vacate(mine)
+}
+
+// sendPart passes a request to the session partition, in a batch at its end.
+func (c *Conn) sendPart(r broker.SessionRequest, done func(*broker.SessionReply)) {
+	if c.batch == batchNone {
+		c.part.send(r, done)
+		return
+	}
+	c.partDue = c.part.queue(r, done) || c.partDue
 }
 
 // clock is the time, as it was at the beginning of a batch.
@@ -302,7 +315,7 @@ func (c *Conn) route(q *publishing) {
 func (c *Conn) publishHeld(q *publishing) {
 	r := c.request(broker.OpPublish2)
 	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
-	c.part.send(r, func(reply *broker.SessionReply) {
+	c.sendPart(r, func(reply *broker.SessionReply) {
 		if reply.Err != nil {
 			if broker.KindOf(reply.Err) == broker.KindQuota {
 				c.e.counters.Inc(MessagesQoS2Dropped)
@@ -348,7 +361,7 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 func (c *Conn) releaseHeld(packetID uint16, done func(bool, error)) {
 	r := c.request(broker.OpRelease)
 	r.PacketID = packetID
-	c.part.send(r, func(reply *broker.SessionReply) {
+	c.sendPart(r, func(reply *broker.SessionReply) {
 		known, err := reply.Known, reply.Err
 		c.post(func() {
 			if !known && err == nil {
