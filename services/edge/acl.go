@@ -20,16 +20,37 @@ type aclEntry struct {
 	grant      int64 // Unix milliseconds when what was granted by it is over; 0: with the generation
 }
 
-// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty.
-type aclCache struct{ entries map[aclKey]aclEntry }
+// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty. Most clients have one or two, for which a map takes half a
+// kilobyte, so those are a list.
+type aclCache struct {
+	few  []aclPair           // at most aclFew
+	many map[aclKey]aclEntry // nil while few suffices; then few is nil
+}
+
+type aclPair struct {
+	aclKey
+	aclEntry
+}
+
+const aclFew = 4
 
 // get finds a decision that still holds under the present generation of the rules.
 func (a *aclCache) get(k aclKey, generation uint64, now int64) (aclEntry, bool) {
-	e, ok := a.entries[k]
-	if !ok || e.generation < generation || e.until <= now {
+	e, ok := a.many[k]
+	for i := range a.few {
+		if a.few[i].aclKey == k {
+			e, ok = a.few[i].aclEntry, true
+			break
+		}
+	}
+	if !ok || !e.holds(generation, now) {
 		return aclEntry{}, false
 	}
 	return e, true
+}
+
+func (e *aclEntry) holds(generation uint64, now int64) bool {
+	return e.generation >= generation && e.until > now
 }
 
 // put keeps a decision; when the cache is full, what no longer holds goes first, then any other.
@@ -37,23 +58,54 @@ func (a *aclCache) put(k aclKey, e aclEntry, size int, generation uint64, now in
 	if size == 0 {
 		return
 	}
-	if a.entries == nil {
-		a.entries = make(map[aclKey]aclEntry)
+	if a.many == nil && a.putFew(k, e, size, generation, now) {
+		return
 	}
-	if _, there := a.entries[k]; !there && len(a.entries) >= size {
-		for old, v := range a.entries {
-			if v.generation < generation || v.until <= now {
-				delete(a.entries, old)
+	if _, there := a.many[k]; !there && len(a.many) >= size {
+		for old, v := range a.many {
+			if !v.holds(generation, now) {
+				delete(a.many, old)
 			}
 		}
-		for old := range a.entries {
-			if len(a.entries) < size {
+		for old := range a.many {
+			if len(a.many) < size {
 				break
 			}
-			delete(a.entries, old)
+			delete(a.many, old)
 		}
 	}
-	a.entries[k] = e
+	a.many[k] = e
+}
+
+// putFew keeps a decision in the list, in place of an old one if it can; false: the map begins.
+func (a *aclCache) putFew(k aclKey, e aclEntry, size int, generation uint64, now int64) bool {
+	spare := -1
+	for i := range a.few {
+		if a.few[i].aclKey == k {
+			a.few[i].aclEntry = e
+			return true
+		}
+		if !a.few[i].holds(generation, now) {
+			spare = i
+		}
+	}
+	if spare < 0 && len(a.few) >= size {
+		spare = 0
+	}
+	switch {
+	case spare >= 0:
+		a.few[spare] = aclPair{k, e}
+	case len(a.few) < aclFew:
+		a.few = append(a.few, aclPair{k, e})
+	default:
+		a.many = make(map[aclKey]aclEntry, 2*aclFew)
+		for i := range a.few {
+			a.many[a.few[i].aclKey] = a.few[i].aclEntry
+		}
+		a.few = nil
+		return false
+	}
+	return true
 }
 
 // cached is a decision that is at hand; ok is false if it must be asked for.
