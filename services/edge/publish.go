@@ -330,14 +330,18 @@ func (c *Conn) publishHeld(q *publishing) {
 	})
 }
 
-// Release handles PUBREL. done is called on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
+// Release handles PUBREL. done, which may be the same for every call, is called with the packet id on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
 // is false for an id that was not held.
-func (c *Conn) Release(packetID uint16, done func(known bool, err error)) {
+func (c *Conn) Release(packetID uint16, done func(packetID uint16, known bool, err error)) {
 	c.charge(waitingPacket)
-	c.enter(waitingPacket, func() { c.release(packetID, done) })
+	if c.gate.closed() {
+		c.enter(waitingPacket, func() { c.release(packetID, done) })
+		return
+	}
+	c.release(packetID, done)
 }
 
-func (c *Conn) release(packetID uint16, done func(bool, error)) {
+func (c *Conn) release(packetID uint16, done func(uint16, bool, error)) {
 	if c.clean {
 		c.mu.Lock()
 		known := c.sess != nil && c.sess.Release2(packetID)
@@ -346,19 +350,19 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 			c.e.counters.Inc(PacketsPubrelMissed)
 		}
 		c.credit(waitingPacket)
-		c.tell(func() { done(known, nil) })
+		c.tell(func() { done(packetID, known, nil) })
 		return
 	}
 	if c.part == nil {
 		c.credit(waitingPacket)
-		c.tell(func() { done(false, errStopped) })
+		c.tell(func() { done(packetID, false, errStopped) })
 		return
 	}
 	c.whenRoom(func() { c.releaseHeld(packetID, done) })
 }
 
 // releaseHeld passes a PUBREL to the session partition, which answers when it is durable.
-func (c *Conn) releaseHeld(packetID uint16, done func(bool, error)) {
+func (c *Conn) releaseHeld(packetID uint16, done func(uint16, bool, error)) {
 	r := c.request(broker.OpRelease)
 	r.PacketID = packetID
 	c.sendPart(r, func(reply *broker.SessionReply) {
@@ -368,7 +372,7 @@ func (c *Conn) releaseHeld(packetID uint16, done func(bool, error)) {
 				c.e.counters.Inc(PacketsPubrelMissed)
 			}
 			c.credit(waitingPacket)
-			c.tell(func() { done(known, err) })
+			c.tell(func() { done(packetID, known, err) })
 		})
 	})
 }
