@@ -24,8 +24,8 @@ type Table[V any] struct {
 }
 
 type record[V any] struct {
+	value  V // before the filter: it may have no size
 	filter string
-	value  V
 }
 
 const (
