@@ -52,13 +52,13 @@ func (r *Router) Routes(_ context.Context, q broker.RouteQuery) ([]broker.RouteI
 func (p *partition) listExact(tenant string, add func(filter, group string, to destination)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for k, list := range p.exact.routes {
-		for _, e := range list {
-			if k.tenant == tenant && e.carries() {
-				add(k.filter, "", e.to)
+	p.exact.each(func(k routeKey, list []exactRoute) {
+		for i := range list {
+			if k.tenant == tenant && list[i].carries() {
+				add(k.filter, "", list[i].to)
 			}
 		}
-	}
+	})
 }
 
 func (w *wildcards) list(tenant string, add func(filter, group string, to destination)) {
@@ -101,11 +101,11 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	var exact, topics int64
 	for _, p := range r.owned() {
 		p.mu.Lock()
-		for _, list := range p.exact.routes {
+		p.exact.each(func(_ routeKey, list []exactRoute) {
 			n := carriers(list)
 			exact += n
 			topics += min(n, 1)
-		}
+		})
 		p.mu.Unlock()
 	}
 	filters, values := r.wild.count()

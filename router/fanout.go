@@ -126,7 +126,7 @@ func (p *partition) collect(pub *broker.Publish, list *targets) {
 		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), list)
 		return
 	}
-	for _, e := range p.exact.routes[routeKey{m.Tenant, m.Topic}] {
+	for _, e := range p.exact.of(routeKey{m.Tenant, m.Topic}) {
 		if e.carries() {
 			list.at(e.to).plain = true
 		}
