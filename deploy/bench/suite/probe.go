@@ -127,26 +127,6 @@ func scrape(ctx context.Context, ops string) (string, error) {
 	return on, nil
 }
 
-// goroutineLine is the number of goroutines of a process of Go.
-var goroutineLine = regexp.MustCompile(`(?m)^go_goroutines ([0-9.e+]+)$`)
-
-// goroutines of Pando; 0 for a broker that has none, or does not say.
-func (s *stand) goroutines(ctx context.Context) (float64, error) {
-	p, ok := s.broker.(*pando)
-	if !ok {
-		return 0, nil
-	}
-	text, err := get(ctx, "http://"+p.info.Ops+"/metrics")
-	if err != nil {
-		return 0, err
-	}
-	m := goroutineLine.FindSubmatch(text)
-	if m == nil {
-		return 0, nil
-	}
-	return strconv.ParseFloat(string(m[1]), 64)
-}
-
 // get reads a page of an admin port.
 func get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
