@@ -52,11 +52,9 @@ func (r *Router) Routes(_ context.Context, q broker.RouteQuery) ([]broker.RouteI
 func (p *partition) listExact(tenant string, add func(filter, group string, to destination)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.exact.each(func(k routeKey, list []exactRoute) {
-		for i := range list {
-			if k.tenant == tenant && list[i].carries() {
-				add(k.filter, "", list[i].to)
-			}
+	p.exact.each(func(k routeKey, to destination) {
+		if k.tenant == tenant {
+			add(k.filter, "", to)
 		}
 	})
 }
@@ -101,10 +99,12 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	var exact, topics int64
 	for _, p := range r.owned() {
 		p.mu.Lock()
-		p.exact.each(func(_ routeKey, list []exactRoute) {
-			n := carriers(list)
-			exact += n
-			topics += min(n, 1)
+		var last routeKey
+		p.exact.each(func(k routeKey, _ destination) {
+			if exact++; k != last {
+				topics++
+			}
+			last = k
 		})
 		p.mu.Unlock()
 	}

@@ -11,19 +11,24 @@ import (
 // exactRoutes are the filters without wildcards of one topic partition, by tenant. They belong to the partition's lock.
 type exactRoutes struct {
 	tenants map[string]*topic.Table[origins]
+	holds   map[holdKey]hold  // of exclusive topics
 	graves  []grave[routeKey] // in the order of time
 }
 
-// origins are the routes of one filter, one at least. Most filters have one.
+// origins are the routes of one filter, one at least. Most filters have one, and there are very many filters.
 type origins struct {
 	one  [1]exactRoute
-	more []exactRoute // if there are several: all of them
+	more *[]exactRoute // if there are several: all of them
 }
 
 type exactRoute struct {
 	to destination
 	route
-	hold *hold // of an exclusive topic: such a route brings no messages
+}
+
+type holdKey struct {
+	routeKey
+	to destination
 }
 
 // hold is who has an exclusive topic, and since which epoch of the topic partition.
@@ -34,17 +39,17 @@ type hold struct {
 
 func (o *origins) all() []exactRoute {
 	if o.more != nil {
-		return o.more
+		return *o.more
 	}
 	return o.one[:]
 }
 
 func (o *origins) add(e exactRoute) {
 	if o.more == nil {
-		o.more = []exactRoute{o.one[0]}
+		o.more = &[]exactRoute{o.one[0]}
 		o.one = [1]exactRoute{}
 	}
-	o.more = append(o.more, e)
+	*o.more = append(*o.more, e)
 }
 
 // keep removes the routes that fn does not want, and reports whether any are left; without any the filter is to be removed.
@@ -52,16 +57,15 @@ func (o *origins) keep(fn func(*exactRoute) bool) bool {
 	if o.more == nil {
 		return fn(&o.one[0])
 	}
-	o.more = slices.DeleteFunc(o.more, func(e exactRoute) bool { return !fn(&e) })
-	if len(o.more) == 1 {
-		o.one[0], o.more = o.more[0], nil
-		return true
+	left := slices.DeleteFunc(*o.more, func(e exactRoute) bool { return !fn(&e) })
+	if *o.more = left; len(left) == 1 {
+		o.one[0], o.more = left[0], nil
 	}
-	return len(o.more) > 0
+	return len(left) > 0
 }
 
 func newExactRoutes() *exactRoutes {
-	return &exactRoutes{tenants: map[string]*topic.Table[origins]{}}
+	return &exactRoutes{tenants: map[string]*topic.Table[origins]{}, holds: map[holdKey]hold{}}
 }
 
 // origins finds a filter; nil if it has no routes. What it gives is valid until the next change.
@@ -90,11 +94,12 @@ func (t *exactRoutes) find(k routeKey, to destination) *exactRoute {
 	return nil
 }
 
-// each visits all routes of all filters.
-func (t *exactRoutes) each(fn func(k routeKey, list []exactRoute)) {
+// each visits all routes that bring messages, those of one filter one after the other.
+func (t *exactRoutes) each(fn func(k routeKey, to destination)) {
 	for tenant, x := range t.tenants {
-		for f, o := range x.All() {
-			fn(routeKey{tenant, f}, o.all())
+		for f := range x.All() {
+			k := routeKey{tenant, f}
+			t.carriers(k, func(to destination) { fn(k, to) })
 		}
 	}
 }
@@ -102,10 +107,7 @@ func (t *exactRoutes) each(fn func(k routeKey, list []exactRoute)) {
 // apply takes a delta, unless it is older than what is there. A removed route stays for a while, without members.
 func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
 	k := routeKey{d.Tenant, d.Filter}
-	next := exactRoute{to: to, route: newRoute(epoch, d)}
-	if d.Holder != "" || d.Grant != 0 {
-		next.hold = &hold{d.Holder, d.Grant}
-	}
+	next := exactRoute{to, newRoute(epoch, d)}
 	if old := t.find(k, to); old != nil {
 		if !old.newer(epoch, d.Version) {
 			return
@@ -113,6 +115,11 @@ func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
 		*old = next
 	} else {
 		t.add(k, next)
+	}
+	if d.Holder != "" {
+		t.holds[holdKey{k, to}] = hold{d.Holder, d.Grant}
+	} else if len(t.holds) > 0 {
+		delete(t.holds, holdKey{k, to})
 	}
 	t.dig(k, next)
 }
@@ -142,15 +149,21 @@ func (t *exactRoutes) bury(now time.Time) {
 	for len(t.graves) > 0 && now.Sub(t.graves[0].since) >= rest {
 		g := t.graves[0]
 		t.graves = t.graves[1:]
-		o := t.origins(g.key)
-		if o != nil && !o.keep(func(e *exactRoute) bool { return e.to != g.to || e.route != g.route }) {
-			t.remove(g.key)
-		}
+		t.keep(g.key, t.origins(g.key), func(e *exactRoute) bool { return e.to != g.to || e.route != g.route })
 	}
 }
 
-// remove forgets a filter without routes.
-func (t *exactRoutes) remove(k routeKey) {
+// keep removes the routes of a filter that fn does not want, and the filter when none are left.
+func (t *exactRoutes) keep(k routeKey, o *origins, fn func(*exactRoute) bool) {
+	if o == nil || o.keep(func(e *exactRoute) bool {
+		wanted := fn(e)
+		if !wanted && len(t.holds) > 0 {
+			delete(t.holds, holdKey{k, e.to})
+		}
+		return wanted
+	}) {
+		return
+	}
 	x := t.tenants[k.tenant]
 	if x.Delete(k.filter); x.Len() == 0 {
 		delete(t.tenants, k.tenant)
@@ -161,9 +174,7 @@ func (t *exactRoutes) remove(k routeKey) {
 func (t *exactRoutes) replace(to destination, epoch, version uint64, deltas []broker.RouteDelta) {
 	for tenant, x := range t.tenants {
 		for f, o := range x.All() {
-			if !o.keep(func(e *exactRoute) bool { return e.to != to || e.newerThan(epoch, version) }) {
-				t.remove(routeKey{tenant, f})
-			}
+			t.keep(routeKey{tenant, f}, o, func(e *exactRoute) bool { return e.to != to || e.newerThan(epoch, version) })
 		}
 	}
 	for _, d := range deltas {
@@ -184,15 +195,19 @@ func (t *exactRoutes) drop(k routeKey, to destination, epoch, version uint64) {
 // forget removes everything of an origin that is gone.
 func (t *exactRoutes) forget(to destination) { t.replace(to, ^uint64(0), ^uint64(0), nil) }
 
-// carries reports whether an exact route brings messages to its origin.
-func (e *exactRoute) carries() bool { return e.members > 0 && e.hold == nil }
-
-// carriers counts the routes of a filter that bring messages.
-func carriers(list []exactRoute) (n int64) {
-	for i := range list {
-		if list[i].carries() {
-			n++
+// carriers visits the origins to which a filter brings messages. A route that says who has an exclusive topic brings none.
+func (t *exactRoutes) carriers(k routeKey, yield func(to destination)) {
+	for _, e := range t.of(k) {
+		if e.members > 0 && !t.holding(k, e.to) {
+			yield(e.to)
 		}
 	}
-	return n
+}
+
+func (t *exactRoutes) holding(k routeKey, to destination) bool {
+	if len(t.holds) == 0 {
+		return false
+	}
+	_, ok := t.holds[holdKey{k, to}]
+	return ok
 }

@@ -54,8 +54,8 @@ func (r *Router) ClaimExclusive(_ context.Context, c broker.ExclusiveClaim) (gra
 func (p *partition) holder(k routeKey, now time.Time) (client string, ok bool) {
 	var grant uint64
 	for _, e := range p.exact.of(k) {
-		if e.members > 0 && e.hold != nil && (!ok || e.hold.grant > grant) {
-			client, grant, ok = e.hold.client, e.hold.grant, true
+		if h, held := p.exact.holds[holdKey{k, e.to}]; held && e.members > 0 && (!ok || h.grant > grant) {
+			client, grant, ok = h.client, h.grant, true
 		}
 	}
 	if ok {
