@@ -116,20 +116,20 @@ func (w *worker) run() {
 func (w *worker) take() ([]broker.RouteDelta, []Key) {
 	w.a.mu.Lock()
 	defer w.a.mu.Unlock()
-	keys := make([]Key, 0, min(len(w.dirty), deltaBatch))
+	deltas := make([]broker.RouteDelta, 0, min(len(w.dirty), deltaBatch))
 	for k := range w.dirty {
-		if len(keys) == deltaBatch {
+		if len(deltas) == deltaBatch {
 			break
 		}
 		delete(w.dirty, k)
 		if _, ok := w.a.targets(k)[w.node.Incarnation]; ok {
-			keys = append(keys, k)
+			deltas = append(deltas, w.a.delta(k, w.a.state(k)))
 		}
 	}
-	slices.SortFunc(keys, func(x, y Key) int { return cmp.Compare(w.a.state(x).version, w.a.state(y).version) })
-	deltas := make([]broker.RouteDelta, 0, len(keys))
-	for _, k := range keys {
-		deltas = append(deltas, w.a.delta(k, w.a.state(k)))
+	slices.SortFunc(deltas, func(x, y broker.RouteDelta) int { return cmp.Compare(x.Version, y.Version) })
+	keys := make([]Key, len(deltas))
+	for i := range deltas {
+		keys[i] = Key{Tenant: deltas[i].Tenant, Filter: deltas[i].Filter, Group: deltas[i].Group}
 	}
 	return deltas, keys
 }
