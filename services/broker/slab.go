@@ -10,11 +10,11 @@ type Slab struct {
 }
 
 const (
-	slabMessages = 512
-	slabBytes    = 128 << 10
+	slabMessages = 1024
+	slabBytes    = 256 << 10
 
 	// SlabPayload is the longest payload, in bytes, that fits into a Slab.
-	SlabPayload = slabBytes / 128
+	SlabPayload = slabBytes / 256
 )
 
 // New makes a message with a copy of payload, which has at most SlabPayload bytes.

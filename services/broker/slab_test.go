@@ -56,7 +56,7 @@ func TestSlabAllocations(t *testing.T) {
 		for range 1000 {
 			s.New(payload)
 		}
-	}); n > 5 {
+	}); n > 3 {
 		t.Errorf("%g allocations for 1000 messages", n)
 	}
 }

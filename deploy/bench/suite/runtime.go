@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"time"
@@ -35,33 +36,39 @@ func gauges(text []byte) (map[string]float64, error) {
 	return found, nil
 }
 
-// mallocs counts the allocations of a broker between two marks. To ask allocates too, some thousand objects: that is measured at the first mark, and taken off.
+// mallocs counts the allocations of a broker between two marks. To ask allocates too, some thousand objects, more after much has happened than before: that is
+// measured at both marks, and its mean taken off.
 type mallocs struct {
 	ops        string
-	began, own float64
+	began, own float64 // at the end of the first mark
 	made       float64 // between the marks
 }
 
 // mark is called twice.
 func (m *mallocs) mark(ctx context.Context) error {
+	first, last, own, err := m.ask(ctx)
 	if m.began > 0 {
-		v, err := m.count(ctx)
-		m.made = max(0, v-m.began-m.own)
+		m.made = max(0, first-m.began-(m.own+own)/2)
 		return err
 	}
-	last, err := m.count(ctx)
-	for n := 0; n < asked && err == nil; n++ {
-		m.began, err = m.count(ctx)
-		if d := m.began - last; n == 0 || d < m.own {
-			m.own = d
-		}
-		last = m.began
-	}
+	m.began, m.own = last, own
 	return err
 }
 
 // asked is how often the price of asking is measured; the least counts.
 const asked = 5
+
+// ask counts some times, and returns the first and the last count, and how many of them asking once makes.
+func (m *mallocs) ask(ctx context.Context) (first, last, own float64, err error) {
+	first, err = m.count(ctx)
+	last, own = first, math.Inf(1)
+	for n := 0; n < asked && err == nil; n++ {
+		var next float64
+		next, err = m.count(ctx)
+		last, own = next, min(own, next-last)
+	}
+	return first, last, own, err
+}
 
 func (m *mallocs) count(ctx context.Context) (float64, error) {
 	g, err := runtimeOf(ctx, m.ops)
