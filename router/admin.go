@@ -52,13 +52,11 @@ func (r *Router) Routes(_ context.Context, q broker.RouteQuery) ([]broker.RouteI
 func (p *partition) listExact(tenant string, add func(filter, group string, to destination)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for k, list := range p.exact.routes {
-		for _, e := range list {
-			if k.tenant == tenant && e.carries() {
-				add(k.filter, "", e.to)
-			}
+	p.exact.each(func(k routeKey, to destination) {
+		if k.tenant == tenant {
+			add(k.filter, "", to)
 		}
-	}
+	})
 }
 
 func (w *wildcards) list(tenant string, add func(filter, group string, to destination)) {
@@ -101,11 +99,13 @@ func (r *Router) RouterStats(context.Context) (map[string]int64, error) {
 	var exact, topics int64
 	for _, p := range r.owned() {
 		p.mu.Lock()
-		for _, list := range p.exact.routes {
-			n := carriers(list)
-			exact += n
-			topics += min(n, 1)
-		}
+		var last routeKey
+		p.exact.each(func(k routeKey, _ destination) {
+			if exact++; k != last {
+				topics++
+			}
+			last = k
+		})
 		p.mu.Unlock()
 	}
 	filters, values := r.wild.count()

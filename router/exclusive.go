@@ -53,9 +53,9 @@ func (r *Router) ClaimExclusive(_ context.Context, c broker.ExclusiveClaim) (gra
 // holder is the client that has a topic for itself, by its route or else by a reservation. Called with the lock held.
 func (p *partition) holder(k routeKey, now time.Time) (client string, ok bool) {
 	var grant uint64
-	for _, e := range p.exact.routes[k] {
-		if e.members > 0 && (!ok || e.grant > grant) {
-			client, grant, ok = e.holder, e.grant, true
+	for _, e := range p.exact.of(k) {
+		if h, held := p.exact.holds[holdKey{k, e.to}]; held && e.members > 0 && (!ok || h.grant > grant) {
+			client, grant, ok = h.client, h.grant, true
 		}
 	}
 	if ok {
@@ -79,17 +79,4 @@ func (p *partition) lapse(now time.Time) {
 			delete(p.reserved, k)
 		}
 	}
-}
-
-// carries reports whether an exact route brings messages to its origin.
-func (e *exactRoute) carries() bool { return e.members > 0 && e.holder == "" }
-
-// carriers counts the routes of a filter that bring messages.
-func carriers(list []exactRoute) (n int64) {
-	for i := range list {
-		if list[i].carries() {
-			n++
-		}
-	}
-	return n
 }

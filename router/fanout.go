@@ -126,11 +126,7 @@ func (p *partition) collect(pub *broker.Publish, list *targets) {
 		p.share(m, *pub.Share, p.r.candidates(m.Tenant, *pub.Share), list)
 		return
 	}
-	for _, e := range p.exact.routes[routeKey{m.Tenant, m.Topic}] {
-		if e.carries() {
-			list.at(e.to).plain = true
-		}
-	}
+	p.exact.carriers(routeKey{m.Tenant, m.Topic}, func(to destination) { list.at(to).plain = true })
 	groups := p.groups[:0]
 	p.r.wild.match(m.Tenant, m.Topic, func(filter string, k wildKey, r route) {
 		if k.group == "" {

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +11,11 @@ import (
 // route is one origin's interest in one filter. (epoch, version) orders its changes (rule N7).
 type route struct {
 	epoch, version  uint64
-	members, online int
+	members, online int32
+}
+
+func newRoute(epoch uint64, d broker.RouteDelta) route {
+	return route{epoch, d.Version, int32(d.Members), int32(d.Online)}
 }
 
 // newer reports whether (epoch, version) is after what r has.
@@ -34,93 +37,10 @@ type grave[K any] struct {
 	since time.Time
 }
 
-// exactRoutes are the filters without wildcards of one topic partition. They belong to the partition's lock.
-type exactRoutes struct {
-	routes map[routeKey][]exactRoute
-	graves []grave[routeKey] // in the order of time
-}
-
-type exactRoute struct {
-	to destination
-	route
-	holder string // of an exclusive topic: such a route brings no messages
-	grant  uint64
-}
-
-func newExactRoutes() *exactRoutes { return &exactRoutes{routes: map[routeKey][]exactRoute{}} }
-
-func (t *exactRoutes) find(k routeKey, to destination) int {
-	return slices.IndexFunc(t.routes[k], func(e exactRoute) bool { return e.to == to })
-}
-
-// apply takes a delta, unless it is older than what is there. A removed route stays for a while, without members.
-func (t *exactRoutes) apply(to destination, epoch uint64, d broker.RouteDelta) {
-	k := routeKey{d.Tenant, d.Filter}
-	next := exactRoute{to, route{epoch, d.Version, d.Members, d.Online}, d.Holder, d.Grant}
-	i := t.find(k, to)
-	switch {
-	case i < 0:
-		t.routes[k] = append(t.routes[k], next)
-	case t.routes[k][i].newer(epoch, d.Version):
-		t.routes[k][i] = next
-	default:
-		return
-	}
-	t.dig(k, next)
-}
-
-// dig notes a route that has no members.
-func (t *exactRoutes) dig(k routeKey, e exactRoute) {
-	if e.members == 0 {
-		t.graves = append(t.graves, grave[routeKey]{k, e.to, e.route, time.Now()})
-	}
-}
-
-// bury removes routes that have had no members for long enough.
-func (t *exactRoutes) bury(now time.Time) {
-	for len(t.graves) > 0 && now.Sub(t.graves[0].since) >= rest {
-		g := t.graves[0]
-		t.graves = t.graves[1:]
-		if i := t.find(g.key, g.to); i >= 0 && t.routes[g.key][i].route == g.route {
-			if t.routes[g.key] = slices.Delete(t.routes[g.key], i, i+1); len(t.routes[g.key]) == 0 {
-				delete(t.routes, g.key)
-			}
-		}
-	}
-}
-
-// replace installs a snapshot of one origin: what it does not name, and is not newer, goes.
-func (t *exactRoutes) replace(to destination, epoch, version uint64, deltas []broker.RouteDelta) {
-	for k, list := range t.routes {
-		kept := slices.DeleteFunc(list, func(e exactRoute) bool { return e.to == to && !e.newerThan(epoch, version) })
-		if len(kept) == 0 {
-			delete(t.routes, k)
-		} else {
-			t.routes[k] = kept
-		}
-	}
-	for _, d := range deltas {
-		t.apply(to, epoch, d)
-	}
-}
-
 // newerThan reports whether r changed after (epoch, version).
 func (r route) newerThan(epoch, version uint64) bool {
 	return r.epoch > epoch || r.epoch == epoch && r.version > version
 }
-
-// drop removes a route that its origin says is not wanted, if it has not changed since.
-func (t *exactRoutes) drop(k routeKey, to destination, epoch, version uint64) {
-	i := t.find(k, to)
-	if i < 0 || t.routes[k][i].epoch != epoch || t.routes[k][i].version > version {
-		return
-	}
-	t.routes[k][i].members = 0
-	t.dig(k, t.routes[k][i])
-}
-
-// forget removes everything of an origin that is gone.
-func (t *exactRoutes) forget(to destination) { t.replace(to, ^uint64(0), ^uint64(0), nil) }
 
 // wildKey names a wildcard or shared route within its filter.
 type wildKey struct {
@@ -132,14 +52,43 @@ type wildKey struct {
 type wildcards struct {
 	mu      sync.RWMutex
 	tenants map[string]*topic.Index[wildKey, route]
-	origins map[destination]map[originKey]struct{} // what each origin has, to replace it
-	graves  []grave[originKey]                     // in the order of time
+	origins map[destination]map[ownScope]*topic.Table[struct{}] // what each origin has, to replace it
+	graves  []grave[originKey]                                  // in the order of time
 }
 
 type originKey struct{ tenant, filter, group string }
 
+// ownScope is where filters of an origin belong to: ordinary ones (group "") or those of one group.
+type ownScope struct{ tenant, group string }
+
+// own notes that an origin has a route. Called with the lock held.
+func (w *wildcards) own(to destination, o originKey) {
+	all := w.origins[to]
+	if all == nil {
+		all = map[ownScope]*topic.Table[struct{}]{}
+		w.origins[to] = all
+	}
+	s := ownScope{o.tenant, o.group}
+	if all[s] == nil {
+		all[s] = new(topic.Table[struct{}])
+	}
+	all[s].Put(o.filter)
+}
+
+// disown is the reverse. Called with the lock held.
+func (w *wildcards) disown(to destination, o originKey) {
+	all, s := w.origins[to], ownScope{o.tenant, o.group}
+	x := all[s]
+	if x == nil || !x.Delete(o.filter) || x.Len() > 0 {
+		return
+	}
+	if delete(all, s); len(all) == 0 {
+		delete(w.origins, to)
+	}
+}
+
 func newWildcards() *wildcards {
-	return &wildcards{tenants: map[string]*topic.Index[wildKey, route]{}, origins: map[destination]map[originKey]struct{}{}}
+	return &wildcards{tenants: map[string]*topic.Index[wildKey, route]{}, origins: map[destination]map[ownScope]*topic.Table[struct{}]{}}
 }
 
 // index finds the index of a tenant; made when missing. Called with the lock held for writing.
@@ -164,14 +113,9 @@ func (w *wildcards) put(to destination, epoch uint64, d broker.RouteDelta) {
 	if old, ok := x.Get(d.Filter, k); ok && !old.newer(epoch, d.Version) {
 		return
 	}
-	r, o := route{epoch, d.Version, d.Members, d.Online}, originKey{d.Tenant, d.Filter, d.Group}
+	r, o := newRoute(epoch, d), originKey{d.Tenant, d.Filter, d.Group}
 	x.Add(d.Filter, k, r)
-	set := w.origins[to]
-	if set == nil {
-		set = map[originKey]struct{}{}
-		w.origins[to] = set
-	}
-	set[o] = struct{}{}
+	w.own(to, o)
 	w.dig(o, to, r)
 }
 
@@ -195,9 +139,7 @@ func (w *wildcards) bury(now time.Time) {
 		}
 		if r, ok := x.Get(g.key.filter, k); ok && r == g.route {
 			x.Remove(g.key.filter, k)
-			if delete(w.origins[g.to], g.key); len(w.origins[g.to]) == 0 {
-				delete(w.origins, g.to)
-			}
+			w.disown(g.to, g.key)
 		}
 	}
 }
@@ -206,18 +148,17 @@ func (w *wildcards) bury(now time.Time) {
 func (w *wildcards) replace(to destination, epoch, version uint64, deltas []broker.RouteDelta) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for o := range w.origins[to] {
-		x, k := w.index(o.tenant), wildKey{to, o.group}
-		if old, ok := x.Get(o.filter, k); ok && !old.newerThan(epoch, version) {
-			x.Remove(o.filter, k)
-			delete(w.origins[to], o)
+	for own, filters := range w.origins[to] {
+		x, k := w.index(own.tenant), wildKey{to, own.group}
+		for f := range filters.All() {
+			if old, ok := x.Get(f, k); ok && !old.newerThan(epoch, version) {
+				x.Remove(f, k)
+				w.disown(to, originKey{own.tenant, f, own.group})
+			}
 		}
 	}
 	for _, d := range deltas {
 		w.put(to, epoch, d)
-	}
-	if len(w.origins[to]) == 0 {
-		delete(w.origins, to)
 	}
 }
 

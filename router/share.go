@@ -103,7 +103,7 @@ func (p *partition) turn(m *broker.Message, s broker.Share, n int) int {
 
 // candidate describes one origin of a group.
 func (r *Router) candidate(to destination, m route) broker.Candidate {
-	c := broker.Candidate{Session: -1, Members: m.members, Online: m.online}
+	c := broker.Candidate{Session: -1, Members: int(m.members), Online: int(m.online)}
 	if to.kind == toSession {
 		c.Session = int(to.n)
 		return c

@@ -243,15 +243,14 @@ func (d *deliverStream) record(x *broker.Delivery, plan *plan, now time.Time) bo
 	return true
 }
 
-// match lists the sessions with an ordinary subscription whose filter matches, in the order of their records. The slice is good until the next call.
-func (p *partition) match(m *broker.Message) []*client {
+// match lists the ordinary subscriptions whose filters match, by session in the order of their records. The slice is good until the next call.
+func (p *partition) match(m *broker.Message) []hit {
 	x := p.st.index[m.Tenant]
 	if x == nil {
 		return nil
 	}
 	p.hits = p.hits[:0]
-	x.Match(m.Topic, func(_ string, c *client, _ struct{}) { p.hits = append(p.hits, c) })
-	slices.SortFunc(p.hits, func(a, b *client) int { return cmp.Compare(a.number, b.number) })
-	p.hits = slices.Compact(p.hits)
+	x.Match(m.Topic, func(filter string, c *client, _ struct{}) { p.hits = append(p.hits, hit{c, filter}) })
+	slices.SortFunc(p.hits, func(a, b hit) int { return cmp.Compare(a.c.number, b.c.number) })
 	return p.hits
 }

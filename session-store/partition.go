@@ -78,7 +78,8 @@ type partition struct {
 
 	reads   []*retainedRead
 	readers int
-	hits    []*client // scratch of match
+	hits    []hit    // of the message being planned; kept for the next
+	filters []string // of one session among them
 }
 
 // effect is what may happen once so many events are durable.

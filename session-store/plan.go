@@ -31,9 +31,11 @@ func (p *partition) plan(d *deliverStream, x *broker.Delivery) plan {
 	var out plan
 	found := false
 	if x.Plain {
-		for _, c := range p.match(x.Msg) {
+		for hits := p.match(x.Msg); len(hits) > 0; {
+			var c *client
+			c, p.filters, hits = first(hits, p.filters[:0])
 			found = true
-			if g, ok := c.sess.MatchTopic(x.Msg, c.node()); ok {
+			if g, ok := c.sess.MatchBy(x.Msg, c.node(), p.filters...); ok {
 				out.add(c, g)
 			}
 		}
@@ -91,4 +93,19 @@ func (p *partition) remembered(e *delivered, x *broker.Delivery) {
 			}
 		}
 	}
+}
+
+// hit is an ordinary subscription that matches: inner filter and session.
+type hit struct {
+	c      *client
+	filter string
+}
+
+// first takes the hits of the first session off and appends their filters.
+func first(hits []hit, filters []string) (*client, []string, []hit) {
+	c := hits[0].c
+	for len(hits) > 0 && hits[0].c == c {
+		filters, hits = append(filters, hits[0].filter), hits[1:]
+	}
+	return c, filters, hits
 }

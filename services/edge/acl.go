@@ -2,6 +2,9 @@ package edge
 
 import (
 	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -20,37 +23,42 @@ type aclEntry struct {
 	grant      int64 // Unix milliseconds when what was granted by it is over; 0: with the generation
 }
 
-// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty. Most clients have one or two, for which a map takes half a
-// kilobyte, so those are a list.
+// aclFew is up to how many decisions a list is used.
+const aclFew = 8
+
+// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty. Most clients have one or two topics, over and over: a list
+// is smaller then, and found sooner, because the text of the topic is the same.
 type aclCache struct {
-	few  []aclPair           // at most aclFew
-	many map[aclKey]aclEntry // nil while few suffices; then few is nil
+	few  []aclItem
+	many map[aclKey]aclEntry // nil while the list is in use
 }
 
-type aclPair struct {
+type aclItem struct {
 	aclKey
 	aclEntry
 }
 
-const aclFew = 4
+// find looks a decision up, whether or not it still holds.
+func (a *aclCache) find(k aclKey) (e aclEntry, ok bool) {
+	if a.many != nil {
+		e, ok = a.many[k]
+		return e, ok
+	}
+	for i := range a.few {
+		if a.few[i].action == k.action && a.few[i].topic == k.topic {
+			return a.few[i].aclEntry, true
+		}
+	}
+	return aclEntry{}, false
+}
 
 // get finds a decision that still holds under the present generation of the rules.
 func (a *aclCache) get(k aclKey, generation uint64, now int64) (aclEntry, bool) {
-	e, ok := a.many[k]
-	for i := range a.few {
-		if a.few[i].aclKey == k {
-			e, ok = a.few[i].aclEntry, true
-			break
-		}
-	}
-	if !ok || !e.holds(generation, now) {
+	e, ok := a.find(k)
+	if !ok || e.generation < generation || e.until <= now {
 		return aclEntry{}, false
 	}
 	return e, true
-}
-
-func (e *aclEntry) holds(generation uint64, now int64) bool {
-	return e.generation >= generation && e.until > now
 }
 
 // put keeps a decision; when the cache is full, what no longer holds goes first, then any other.
@@ -58,51 +66,46 @@ func (a *aclCache) put(k aclKey, e aclEntry, size int, generation uint64, now in
 	if size == 0 {
 		return
 	}
-	if a.many == nil && a.putFew(k, e, size, generation, now) {
+	old := func(v *aclEntry) bool { return v.generation < generation || v.until <= now }
+	if a.many == nil && a.putFew(k, e, min(size, aclFew), old) {
 		return
 	}
-	if _, there := a.many[k]; !there && len(a.many) >= size {
-		for old, v := range a.many {
-			if !v.holds(generation, now) {
-				delete(a.many, old)
-			}
+	if a.many == nil {
+		a.many = make(map[aclKey]aclEntry, 2*aclFew)
+		for _, it := range a.few {
+			a.many[it.aclKey] = it.aclEntry
 		}
-		for old := range a.many {
+		a.few = nil
+	}
+	if _, there := a.many[k]; !there && len(a.many) >= size {
+		maps.DeleteFunc(a.many, func(_ aclKey, v aclEntry) bool { return old(&v) })
+		for other := range a.many {
 			if len(a.many) < size {
 				break
 			}
-			delete(a.many, old)
+			delete(a.many, other)
 		}
 	}
 	a.many[k] = e
 }
 
-// putFew keeps a decision in the list, in place of an old one if it can; false: the map begins.
-func (a *aclCache) putFew(k aclKey, e aclEntry, size int, generation uint64, now int64) bool {
-	spare := -1
+// putFew keeps a decision in the list; false: that has no room, and the cache may be larger.
+func (a *aclCache) putFew(k aclKey, e aclEntry, size int, old func(*aclEntry) bool) bool {
 	for i := range a.few {
 		if a.few[i].aclKey == k {
 			a.few[i].aclEntry = e
 			return true
 		}
-		if !a.few[i].holds(generation, now) {
-			spare = i
-		}
 	}
-	if spare < 0 && len(a.few) >= size {
-		spare = 0
+	if len(a.few) >= size {
+		a.few = slices.DeleteFunc(a.few, func(it aclItem) bool { return old(&it.aclEntry) })
 	}
 	switch {
-	case spare >= 0:
-		a.few[spare] = aclPair{k, e}
-	case len(a.few) < aclFew:
-		a.few = append(a.few, aclPair{k, e})
+	case len(a.few) < size:
+		a.few = append(a.few, aclItem{k, e})
+	case size < aclFew:
+		a.few[rand.IntN(size)] = aclItem{k, e}
 	default:
-		a.many = make(map[aclKey]aclEntry, 2*aclFew)
-		for i := range a.few {
-			a.many[a.few[i].aclKey] = a.few[i].aclEntry
-		}
-		a.few = nil
 		return false
 	}
 	return true

@@ -127,14 +127,7 @@ func (c *Conn) info() broker.ClientInfo {
 func (c *Conn) subscriptions() []broker.Subscription {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]broker.Subscription, 0, len(c.subs))
-	for _, s := range c.subs {
-		if !s.orphan {
-			list = append(list, s.Subscription)
-		}
-	}
-	slices.SortFunc(list, func(a, b broker.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
-	return list
+	return c.listSubs()
 }
 
 // Kick implements broker.GatewayAdmin.

@@ -107,11 +107,11 @@ func (c *Conn) endSession() {
 	c.mu.Lock()
 	sess := c.sess
 	var left []session.Leftover
-	lost, subs := len(c.pushes), len(c.subs)
+	lost, subs := len(c.pushes), 0
 	if sess != nil {
 		left = sess.Leftover()
 		live, _ := sess.Window()
-		lost = sess.Queued() + live - len(left)
+		lost, subs = sess.Queued()+live-len(left), sess.Info().Subscriptions
 	} else if !c.clean {
 		lost = 0 // the session partition has them, but for QoS 0
 		for i := range c.pushes {

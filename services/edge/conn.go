@@ -79,7 +79,7 @@ type Conn struct {
 	epoch     broker.ConnEpoch
 	attached  bool                   // the Attach was accepted, and no Detach sent
 	sess      *session.Session       // clean sessions
-	subs      map[string]*subscribed // by full filter, mount point included
+	subs      map[string]*subscribed // by full filter, mount point included; of clean sessions only decisions
 	inflight  flights
 	pushes    []broker.Push // persistent sessions: not yet taken
 	pushBytes int

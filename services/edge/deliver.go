@@ -149,11 +149,12 @@ func (c *Conn) granted(o *outgoing) (allow bool, filters []string, name string) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range o.Filters {
-		s := c.subs[f]
-		if s == nil {
-			filters = append(filters, f)
-		} else if !s.refused {
+		allow, known := c.decision(f)
+		if allow {
 			return true, nil, ""
+		}
+		if !known {
+			filters = append(filters, f)
 		}
 	}
 	return false, filters, ""

@@ -19,9 +19,10 @@ type found struct {
 
 // dispatch gives one message to the clean sessions of this node, and remembers whom to wake. It takes the lock of one connection at a time.
 type dispatch struct {
-	now   time.Time
-	hits  []found
-	wakes []*Conn
+	now     time.Time
+	hits    []found
+	filters []string // of one connection
+	wakes   []*Conn
 }
 
 var dispatches = sync.Pool{New: func() any { return new(dispatch) }}
@@ -41,10 +42,11 @@ func (d *dispatch) wake() {
 	for _, c := range d.wakes {
 		c.submit()
 	}
-	if cap(d.hits) > dispatchKeep || cap(d.wakes) > dispatchKeep {
+	if cap(d.hits) > dispatchKeep || cap(d.filters) > dispatchKeep || cap(d.wakes) > dispatchKeep {
 		return
 	}
 	clear(d.hits)
+	clear(d.filters)
 	clear(d.wakes)
 	d.hits, d.wakes = d.hits[:0], d.wakes[:0]
 	dispatches.Put(d)
@@ -53,7 +55,7 @@ func (d *dispatch) wake() {
 // plain gives a message to everybody with an ordinary subscription that matches, once each, and reports whether there is such a subscription.
 func (d *dispatch) plain(e *Edge, m *broker.Message) bool {
 	start, mixed := len(d.hits), false
-	e.plain.Match(m.Topic, func(filter string, _ uint64, c *Conn) {
+	e.plain.Match(m.Topic, func(filter string, c *Conn, _ struct{}) {
 		if c.id.Tenant != m.Tenant {
 			return
 		}
@@ -63,10 +65,14 @@ func (d *dispatch) plain(e *Edge, m *broker.Message) bool {
 	hits := d.hits[start:]
 	if mixed { // a connection may be there several times
 		slices.SortFunc(hits, func(a, b found) int { return cmp.Compare(a.c.number, b.c.number) })
-		hits = slices.CompactFunc(hits, func(a, b found) bool { return a.c == b.c })
 	}
-	for i := range hits {
-		d.take(hits[i].c, func(s *session.Session) (session.Grant, bool) { return s.MatchTopic(m, "") }, m)
+	for i := 0; i < len(hits); {
+		c := hits[i].c
+		d.filters = d.filters[:0]
+		for ; i < len(hits) && hits[i].c == c; i++ {
+			d.filters = append(d.filters, hits[i].filter)
+		}
+		d.take(c, func(s *session.Session) (session.Grant, bool) { return s.MatchBy(m, "", d.filters...) }, m)
 	}
 	d.hits = d.hits[:start]
 	return len(hits) > 0
@@ -181,7 +187,7 @@ func (e *Edge) dispatchLocal(m *broker.Message) bool {
 	d := e.dispatch()
 	defer d.wake()
 	node := e.deps.NodeName
-	e.local.Match(m.Topic, func(filter string, _ uint64, c *Conn) {
+	e.local.Match(m.Topic, func(filter string, c *Conn, _ struct{}) {
 		if c.id.Tenant == m.Tenant {
 			d.hits = append(d.hits, found{filter, c})
 		}

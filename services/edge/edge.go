@@ -61,10 +61,10 @@ type Edge struct {
 
 	parts   []*partition
 	topics  []topicSink
-	plain   *topic.Index[uint64, *Conn] // ordinary subscriptions of clean sessions, by inner filter
-	local   *topic.Index[uint64, *Conn] // $local ones
-	groups  groups                      // shared ones
-	shares  groups                      // $local and shared
+	plain   *topic.Index[*Conn, struct{}] // ordinary subscriptions of clean sessions, by inner filter
+	local   *topic.Index[*Conn, struct{}] // $local ones
+	groups  groups                        // shared ones
+	shares  groups                        // $local and shared
 	again   redispatch
 	streams deliverStreams
 	wheel   *wheel
@@ -135,7 +135,7 @@ func (e *Edge) Passing() bool {
 func (e *Edge) build() {
 	parts := e.deps.Cluster.Meta().Partitions
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.plain, e.local = topic.NewIndex[uint64, *Conn](0), topic.NewIndex[uint64, *Conn](0)
+	e.plain, e.local = topic.NewIndex[*Conn, struct{}](0), topic.NewIndex[*Conn, struct{}](0)
 	e.topics = make([]topicSink, parts[cluster.TopicSpace])
 	e.parts = make([]*partition, parts[cluster.SessionSpace])
 	for i := range e.parts {

@@ -31,12 +31,12 @@ func (c *Conn) addRoute(p topic.Parsed) {
 	case p.Shared && p.Local:
 		e.shares.join(groupKey{c.id.Tenant, p.Share()}, c)
 	case p.Local:
-		e.local.Add(p.Filter, c.number, c)
+		e.local.Add(p.Filter, c, struct{}{})
 	case p.Shared:
 		e.groups.join(groupKey{c.id.Tenant, p.Share()}, c)
 		e.ann.Change(c.routeKey(p), 1, 1)
 	default:
-		e.plain.Add(p.Filter, c.number, c)
+		e.plain.Add(p.Filter, c, struct{}{})
 		e.ann.Change(c.routeKey(p), 1, 1)
 	}
 }
@@ -73,12 +73,12 @@ func (c *Conn) removeRoute(g gone) {
 		e.shares.leave(groupKey{c.id.Tenant, p.Share()}, c)
 		return
 	case p.Local:
-		e.local.Remove(p.Filter, c.number)
+		e.local.Remove(p.Filter, c)
 		return
 	case p.Shared:
 		e.groups.leave(groupKey{c.id.Tenant, p.Share()}, c)
 	case !g.another:
-		e.plain.Remove(p.Filter, c.number)
+		e.plain.Remove(p.Filter, c)
 	}
 	e.ann.Change(c.routeKey(p), -1, -1)
 	e.ann.Announce(c.routeKey(p))

@@ -100,15 +100,12 @@ func (e *Edge) decideAll(id *broker.Identity, topics []string, will string) (ds 
 func (c *Conn) reviewed() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	filters := make([]string, 0, len(c.subs))
-	for f, s := range c.subs {
-		if s.orphan {
-			delete(c.subs, f)
-			continue
-		}
-		filters = append(filters, f)
+	c.forgetOrphans()
+	list := c.listSubs()
+	filters := make([]string, len(list))
+	for i := range list {
+		filters[i] = list[i].Filter
 	}
-	c.orphans = 0
 	return filters
 }
 
@@ -127,17 +124,15 @@ func (c *Conn) redecided(generation uint64, filters []string, ds []broker.Decisi
 	var refused []string
 	c.mu.Lock()
 	for i, f := range filters {
-		s := c.subs[f]
-		if s == nil {
-			continue // unsubscribed meanwhile
-		}
 		if !ds[i].Allow {
-			refused = append(refused, f)
+			if _, known := c.decision(f); known {
+				refused = append(refused, f)
+			}
 			continue
 		}
-		s.Generation = ds[i].Generation
-		s.until = entryOf(ds[i], c.e.cfg.ACL.CacheTTL, now).grant
-		c.until = earlier(c.until, s.until)
+		if c.renew(f, ds[i]) { // it may be unsubscribed meanwhile
+			c.until = earlier(c.until, entryOf(ds[i], c.e.cfg.ACL.CacheTTL, now).grant)
+		}
 	}
 	c.mu.Unlock()
 	c.revoke(refused)
@@ -176,21 +171,25 @@ func (c *Conn) noteOrphans(filters []string, ds []broker.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.orphans+len(filters) > orphansMax {
-		for f, s := range c.subs {
-			if s.orphan {
-				delete(c.subs, f)
-			}
-		}
-		c.orphans = 0
+		c.forgetOrphans()
 	}
 	for i, f := range filters {
-		if c.subs[f] != nil {
+		if _, known := c.decision(f); known {
 			continue
 		}
 		x := c.setSub(broker.Subscription{Filter: f, Generation: ds[i].Generation})
 		x.refused, x.orphan = !ds[i].Allow, true
-		x.until = entryOf(ds[i], c.e.cfg.ACL.CacheTTL, c.e.now()).grant
-		c.until = earlier(c.until, x.until)
+		c.until = earlier(c.until, entryOf(ds[i], c.e.cfg.ACL.CacheTTL, c.e.now()).grant)
 		c.orphans++
 	}
+}
+
+// forgetOrphans forgets decisions about filters that are no subscriptions. Called with the lock held.
+func (c *Conn) forgetOrphans() {
+	for f, s := range c.subs {
+		if s.orphan {
+			delete(c.subs, f)
+		}
+	}
+	c.orphans = 0
 }

@@ -10,24 +10,6 @@ import (
 	"github.com/pando-mq/pando/services/topic"
 )
 
-// subscribed is one filter of a connection: a subscription with its grant, or (orphan) only a decision about a filter by which queued messages came.
-type subscribed struct {
-	broker.Subscription
-	until   int64 // Unix milliseconds when the grant is over; 0: with the generation
-	refused bool
-	orphan  bool
-}
-
-// setSub notes a subscription that is granted. Called with the lock held.
-func (c *Conn) setSub(s broker.Subscription) *subscribed {
-	if c.subs == nil {
-		c.subs = make(map[string]*subscribed)
-	}
-	x := &subscribed{Subscription: s}
-	c.subs[s.Filter] = x
-	return x
-}
-
 // subscribing is one SUBSCRIBE on its way.
 //
 //	Subscribe ─ filters and limits ─ ACL per inner filter ─ client.subscribe ─ mount point ─ session ─ routed everywhere ─ answer ─ retained messages
@@ -277,7 +259,7 @@ func (c *Conn) addSub(u broker.Subscription, until int64) (existed bool, err err
 	if err != nil {
 		return false, err
 	}
-	c.setSub(u).until = until
+	delete(c.subs, u.Filter) // what was decided before it was a subscription
 	c.until = earlier(c.until, until)
 	return existed, nil
 }
@@ -305,7 +287,7 @@ func (c *Conn) subscribePersistent(s *subscribing) {
 				}
 				if s.results[i].Err == nil {
 					c.mu.Lock()
-					c.setSub(s.subs[i]).until = s.grants[i].grant
+					c.setSub(s.subs[i])
 					c.mu.Unlock()
 					c.until = earlier(c.until, s.grants[i].grant)
 				}

@@ -39,16 +39,10 @@ type Announcer struct {
 	closed  bool
 	view    *cluster.View
 	version uint64
-	routes  map[Key]*entry
+	routes  routes
 	workers map[uint64]*worker      // by router incarnation
 	regs    map[registration]uint64 // -> revision of the key it lives by (rule N1)
 	waiters map[*waiter]struct{}
-}
-
-type entry struct {
-	members, online int
-	version         uint64
-	hold            Hold
 }
 
 // Hold is who has an exclusive topic, for the route that says so (see broker.ExclusivePrefix).
@@ -83,7 +77,7 @@ func NewAnnouncer(cfg AnnouncerConfig) *Announcer {
 	}
 	a := &Announcer{
 		cfg: cfg, topics: cfg.Cluster.Meta().Partitions[cluster.TopicSpace], view: cfg.Cluster.View(),
-		routes: map[Key]*entry{}, workers: map[uint64]*worker{}, regs: map[registration]uint64{}, waiters: map[*waiter]struct{}{},
+		routes: newRoutes(), workers: map[uint64]*worker{}, regs: map[registration]uint64{}, waiters: map[*waiter]struct{}{},
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.wg.Add(1)
@@ -99,14 +93,10 @@ func NewAnnouncer(cfg AnnouncerConfig) *Announcer {
 func (a *Announcer) Change(k Key, members, online int) uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e := a.routes[k]
-	if e == nil {
-		e = &entry{}
-		a.routes[k] = e
-	}
+	e := a.make(k)
 	was := e.members
-	e.members += members
-	e.online += online
+	e.members += int32(members)
+	e.online += int32(online)
 	if k.Group != "" || (was == 0) != (e.members == 0) {
 		a.version++
 		e.version = a.version
@@ -118,19 +108,15 @@ func (a *Announcer) Change(k Key, members, online int) uint64 {
 func (a *Announcer) Hold(k Key, h Hold, members int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e := a.routes[k]
-	if e == nil {
-		e = &entry{}
-		a.routes[k] = e
-	}
+	e := a.make(k)
 	was := e.members
-	e.members += members
-	if (was == 0) != (e.members == 0) || e.members > 0 && e.hold != h {
+	e.members += int32(members)
+	if (was == 0) != (e.members == 0) || e.members > 0 && a.routes.holds[k] != h {
 		a.version++
 		e.version = a.version
 	}
 	if e.members > 0 {
-		e.hold = h
+		a.routes.holds[k] = h
 	}
 }
 
@@ -158,7 +144,7 @@ func (a *Announcer) Wait(k Key, done func(error)) {
 		return
 	}
 	w := &waiter{key: k, need: a.send(k), done: done}
-	if e := a.routes[k]; e != nil {
+	if e := a.route(k); e != nil {
 		w.version = e.version
 	}
 	if len(w.need) == 0 {
@@ -173,7 +159,7 @@ func (a *Announcer) Wait(k Key, done func(error)) {
 // send queues the present state of k at every router that matters and returns their incarnations. Called with the lock held.
 func (a *Announcer) send(k Key) map[uint64]struct{} {
 	need := a.targets(k)
-	e := a.routes[k]
+	e := a.route(k)
 	if e == nil || a.closed {
 		return nil
 	}
@@ -183,7 +169,7 @@ func (a *Announcer) send(k Key) map[uint64]struct{} {
 		}
 	}
 	if e.members == 0 && len(need) == 0 {
-		delete(a.routes, k)
+		a.forget(k)
 	}
 	return need
 }

@@ -19,11 +19,11 @@ func (a *Announcer) SnapshotRoutes(ctx context.Context, q broker.SnapshotQuery, 
 	}
 	a.regs[registration{q.Router.Incarnation, want}] = q.Revision
 	var all []broker.RouteDelta
-	for k, e := range a.routes {
-		if e.members > 0 && a.exactTopic(k) == want {
-			all = append(all, delta(k, e))
+	a.routes.each(want, func(k Key, e *entry) {
+		if e.members > 0 {
+			all = append(all, a.delta(k, e))
 		}
-	}
+	})
 	info := broker.SnapshotInfo{Origin: a.cfg.Origin, Version: a.version}
 	a.mu.Unlock()
 	for len(all) > 0 {

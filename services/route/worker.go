@@ -116,37 +116,40 @@ func (w *worker) run() {
 func (w *worker) take() ([]broker.RouteDelta, []Key) {
 	w.a.mu.Lock()
 	defer w.a.mu.Unlock()
-	keys := make([]Key, 0, min(len(w.dirty), deltaBatch))
+	deltas := make([]broker.RouteDelta, 0, min(len(w.dirty), deltaBatch))
 	for k := range w.dirty {
-		if len(keys) == deltaBatch {
+		if len(deltas) == deltaBatch {
 			break
 		}
 		delete(w.dirty, k)
 		if _, ok := w.a.targets(k)[w.node.Incarnation]; ok {
-			keys = append(keys, k)
+			deltas = append(deltas, w.a.delta(k, w.a.state(k)))
 		}
 	}
-	slices.SortFunc(keys, func(x, y Key) int { return cmp.Compare(w.a.state(x).version, w.a.state(y).version) })
-	deltas := make([]broker.RouteDelta, 0, len(keys))
-	for _, k := range keys {
-		deltas = append(deltas, delta(k, w.a.state(k)))
+	slices.SortFunc(deltas, func(x, y broker.RouteDelta) int { return cmp.Compare(x.Version, y.Version) })
+	keys := make([]Key, len(deltas))
+	for i := range deltas {
+		keys[i] = Key{Tenant: deltas[i].Tenant, Filter: deltas[i].Filter, Group: deltas[i].Group}
 	}
 	return deltas, keys
 }
 
 // state is what a route is now. Called with the lock held.
 func (a *Announcer) state(k Key) *entry {
-	if e := a.routes[k]; e != nil {
+	if e := a.route(k); e != nil {
 		return e
 	}
 	return &entry{version: a.version}
 }
 
-func delta(k Key, e *entry) broker.RouteDelta {
-	return broker.RouteDelta{
-		Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: e.members, Online: e.online,
-		Holder: e.hold.Client, Grant: e.hold.Grant,
+// delta tells of a route. Called with the lock held.
+func (a *Announcer) delta(k Key, e *entry) broker.RouteDelta {
+	d := broker.RouteDelta{Tenant: k.Tenant, Filter: k.Filter, Group: k.Group, Version: e.version, Members: int(e.members), Online: int(e.online)}
+	if len(a.routes.holds) > 0 {
+		h := a.routes.holds[k]
+		d.Holder, d.Grant = h.Client, h.Grant
 	}
+	return d
 }
 
 // again puts keys back after a failure.
@@ -171,8 +174,8 @@ func (w *worker) sent(keys []Key, deltas []broker.RouteDelta) {
 		}
 	})
 	for _, k := range keys {
-		if e := w.a.routes[k]; e != nil && e.members == 0 && e.version == acked[k] && !w.a.dirtyAnywhere(k) {
-			delete(w.a.routes, k)
+		if e := w.a.route(k); e != nil && e.members == 0 && e.version == acked[k] && !w.a.dirtyAnywhere(k) {
+			w.a.forget(k)
 		}
 	}
 	w.a.mu.Unlock()

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -15,7 +16,7 @@ func BenchmarkDelivery(b *testing.B) {
 			m := message("a/b/c", qos)
 			b.ReportAllocs()
 			for b.Loop() {
-				g, _ := s.MatchTopic(m, "")
+				g, _ := s.MatchBy(m, "", "#")
 				s.Enqueue(m, g, t0)
 				o, ok := s.Next(t0, session.Volatile)
 				if !ok {
@@ -35,7 +36,7 @@ func BenchmarkDelivery(b *testing.B) {
 		s := newSession(b, nil)
 		s.Detach(t0)
 		m := message("a/b/c", 1)
-		g, _ := s.MatchTopic(m, "")
+		g, _ := s.MatchBy(m, "", "#")
 		b.ReportAllocs()
 		for b.Loop() {
 			s.Enqueue(m, g, t0)
@@ -47,9 +48,44 @@ func BenchmarkDelivery(b *testing.B) {
 		m := message("a/b/c", 1)
 		b.ReportAllocs()
 		for b.Loop() {
-			s.MatchTopic(m, "")
+			s.MatchBy(m, "", "#", "a/+/c")
 		}
 	})
+}
+
+// BenchmarkSubscriptions tells what a subscription costs in memory beyond its text.
+func BenchmarkSubscriptions(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("%d in each session", n), func(b *testing.B) {
+			const total = 100_000
+			filters := make([]string, total)
+			for i := range filters {
+				filters[i] = fmt.Sprintf("site/%d/dev/%d", i%50, i)
+			}
+			for b.Loop() {
+				sessions := make([]*session.Session, total/n)
+				for i := range sessions {
+					sessions[i] = session.New(settings(b, nil), "c", t0)
+				}
+				before := heap()
+				for i, f := range filters {
+					subscribe(b, sessions[i/n], broker.Subscription{Filter: f, QoS: 1})
+				}
+				b.ReportMetric(float64(heap()-before)/total, "B/subscription")
+				runtime.KeepAlive(sessions)
+				runtime.KeepAlive(filters)
+			}
+		})
+	}
+}
+
+// heap is the bytes of live objects.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func BenchmarkSnapshot(b *testing.B) {

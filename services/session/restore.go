@@ -87,14 +87,16 @@ func (d *decoder) subscriptions() {
 			d.fail()
 			return
 		}
-		u := newSubscription(sub, p)
+		u := newSubscription(&sub)
 		if bits&subGrant != 0 {
-			if u.grant = d.uvarint(); u.grant == 0 || !p.Exclusive {
+			grant := d.uvarint()
+			if grant == 0 || !p.Exclusive {
 				d.fail()
 				return
 			}
+			u.setGrant(sub.Filter, grant)
 		}
-		d.s.subs.put(u)
+		d.s.subs.put(sub.Filter, u)
 	}
 }
 

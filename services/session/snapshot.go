@@ -83,22 +83,22 @@ func (s *Session) appendSubscriptions(dst []byte) []byte {
 	list := s.subs.sorted()
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for _, u := range list {
-		bits := byte(u.QoS&3) | u.RetainHandling&3<<subShift
-		if u.NoLocal {
+		bits, grant := byte(u.qos&3)|u.handling&3<<subShift, u.grant()
+		if u.noLocal {
 			bits |= subNoLocal
 		}
-		if u.RetainAsPublished {
+		if u.retain {
 			bits |= subRetain
 		}
-		if u.grant != 0 {
+		if grant != 0 {
 			bits |= subGrant
 		}
 		dst = append(dst, bits)
-		dst = binary.AppendUvarint(dst, uint64(u.ID))
-		dst = binary.AppendUvarint(dst, u.Generation)
-		dst = appendText(dst, u.Filter)
-		if u.grant != 0 {
-			dst = binary.AppendUvarint(dst, u.grant)
+		dst = binary.AppendUvarint(dst, uint64(u.id))
+		dst = binary.AppendUvarint(dst, u.generation)
+		dst = appendText(dst, u.full)
+		if grant != 0 {
+			dst = binary.AppendUvarint(dst, grant)
 		}
 	}
 	return dst

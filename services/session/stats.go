@@ -98,14 +98,12 @@ func (s *Session) Window() (live, size int) { return s.window.live, int(s.size) 
 
 // Size estimates the memory of the session in bytes: messages, subscriptions and itself.
 func (s *Session) Size() int64 {
-	const self, perSub, perID = 384, 240, 24
+	const self, perSub, perID = 384, 192, 24
 	n := self + s.Bytes() + int64(perID*len(s.waiting)) + int64(perSub*s.subs.len())
-	for _, u := range s.subs.list {
-		n += int64(2 * len(u.Filter))
-	}
-	for full := range s.subs.all {
-		n += int64(2 * len(full))
-	}
+	s.subs.each(func(full string, _ *subscription) bool {
+		n += int64(len(full))
+		return true
+	})
 	return n
 }
 

@@ -1,9 +1,6 @@
 package session
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/topic"
 )
@@ -33,153 +30,6 @@ func (m *Matched) size() int {
 	return 4*len(m.SubIDs) + 16*len(m.Filters)
 }
 
-// subscription is one entry with what is computed once from it.
-type subscription struct {
-	broker.Subscription
-	parsed  topic.Parsed
-	matched *Matched
-	grant   uint64 // of an exclusive subscription: the epoch of its grant; 0: not granted yet, it matches nothing
-}
-
-// subscriptions holds the subscriptions of a session by full filter: a sorted list while they are few, a map and an index beyond.
-type subscriptions struct {
-	list []*subscription
-	all  map[string]*subscription // nil while the list is in use
-	plan *topic.Index[string, *subscription]
-}
-
-const (
-	subsList = 16 // up to how many the list is used
-	subsBack = 8  // from how many on it is used again
-)
-
-func (s *subscriptions) len() int {
-	if s.all != nil {
-		return len(s.all)
-	}
-	return len(s.list)
-}
-
-func (s *subscriptions) get(full string) *subscription {
-	if s.all != nil {
-		return s.all[full]
-	}
-	if i, ok := s.search(full); ok {
-		return s.list[i]
-	}
-	return nil
-}
-
-// member is the subscription that makes the session a member of a group, if there is exactly one and subscriptions are few.
-func (s *subscriptions) member(share broker.Share) (one *subscription) {
-	for _, u := range s.list {
-		if !u.parsed.Shared || u.parsed.Share() != share {
-			continue
-		}
-		if one != nil {
-			return nil
-		}
-		one = u
-	}
-	return one
-}
-
-func (s *subscriptions) search(full string) (int, bool) {
-	return slices.BinarySearchFunc(s.list, full, func(u *subscription, f string) int { return cmp.Compare(u.Filter, f) })
-}
-
-func (s *subscriptions) put(u *subscription) {
-	if s.all == nil {
-		i, ok := s.search(u.Filter)
-		switch {
-		case ok:
-			s.list[i] = u
-			return
-		case len(s.list) < subsList:
-			s.list = slices.Insert(s.list, i, u)
-			return
-		}
-		s.grow()
-	}
-	s.all[u.Filter] = u
-	s.index(u)
-}
-
-// grow goes over to map and index.
-func (s *subscriptions) grow() {
-	s.all = make(map[string]*subscription, 2*subsList)
-	s.plan = topic.NewIndex[string, *subscription](1)
-	for _, u := range s.list {
-		s.all[u.Filter] = u
-		s.index(u)
-	}
-	s.list = nil
-}
-
-// index makes an ordinary subscription findable by topic; copies for shared ones are addressed to them by name.
-func (s *subscriptions) index(u *subscription) {
-	if !u.parsed.Shared {
-		s.plan.Add(u.parsed.Filter, u.Filter, u)
-	}
-}
-
-func (s *subscriptions) remove(full string) bool {
-	if s.all == nil {
-		i, ok := s.search(full)
-		if ok {
-			s.list = slices.Delete(s.list, i, i+1)
-		}
-		return ok
-	}
-	u := s.all[full]
-	if u == nil {
-		return false
-	}
-	delete(s.all, full)
-	if !u.parsed.Shared {
-		s.plan.Remove(u.parsed.Filter, full)
-	}
-	if len(s.all) <= subsBack {
-		s.list = s.sorted()
-		s.all, s.plan = nil, nil
-	}
-	return true
-}
-
-// sorted lists all in order of the full filter.
-func (s *subscriptions) sorted() []*subscription {
-	if s.all == nil {
-		return slices.Clone(s.list)
-	}
-	list := make([]*subscription, 0, len(s.all))
-	for _, u := range s.all {
-		list = append(list, u)
-	}
-	sortSubscriptions(list)
-	return list
-}
-
-func sortSubscriptions(list []*subscription) {
-	slices.SortFunc(list, func(a, b *subscription) int { return cmp.Compare(a.Filter, b.Filter) })
-}
-
-// matchList appends those of the list that a topic matches, in order of the full filter.
-func (s *subscriptions) matchList(name string, dst []*subscription) []*subscription {
-	for _, u := range s.list {
-		if !u.parsed.Shared && topic.Match(u.parsed.Filter, name) {
-			dst = append(dst, u)
-		}
-	}
-	return dst
-}
-
-// matchIndex is matchList for many subscriptions.
-func (s *subscriptions) matchIndex(name string) (hits []*subscription) {
-	s.plan.Match(name, func(_, _ string, u *subscription) { hits = append(hits, u) })
-	sortSubscriptions(hits)
-	return hits
-}
-
 // Subscribe adds a subscription or replaces the one with the same full filter (MQTT 5.0 §3.8.4). limit is how many the session may hold, 0 for no limit:
 // it is an argument because a replay must accept what was accepted once. Errors: KindInvalid (malformed filter, QoS above 2, No Local on a shared
 // subscription), KindQuota.
@@ -196,11 +46,13 @@ func (s *Session) Subscribe(sub broker.Subscription, limit int) (existed bool, e
 	if !existed && limit > 0 && s.subs.len() >= limit {
 		return false, broker.Errorf(broker.KindQuota, "client holds %d subscriptions already", limit)
 	}
-	u := newSubscription(sub, p)
+	u := newSubscription(&sub)
 	if existed {
-		u.grant = s.subs.get(sub.Filter).grant
+		if grant := s.Granted(sub.Filter); grant != 0 {
+			u.setGrant(sub.Filter, grant)
+		}
 	}
-	s.subs.put(u)
+	s.subs.put(sub.Filter, u)
 	s.version++
 	return existed, nil
 }
@@ -210,10 +62,11 @@ func (s *Session) Subscribe(sub broker.Subscription, limit int) (existed bool, e
 func (s *Session) Grant(full string, grant uint64) (before uint64, ok bool) {
 	s.begin()
 	u := s.subs.get(full)
-	if u == nil || !u.parsed.Exclusive {
+	if u == nil || !parsed(full).Exclusive {
 		return 0, false
 	}
-	before, u.grant = u.grant, grant
+	before = u.grant()
+	u.setGrant(full, grant)
 	s.version++
 	return before, true
 }
@@ -221,21 +74,9 @@ func (s *Session) Grant(full string, grant uint64) (before uint64, ok bool) {
 // Granted is the epoch under which an exclusive subscription was granted, 0 if it was not, or is none.
 func (s *Session) Granted(full string) uint64 {
 	if u := s.subs.get(full); u != nil {
-		return u.grant
+		return u.grant()
 	}
 	return 0
-}
-
-func newSubscription(sub broker.Subscription, p topic.Parsed) *subscription {
-	m := &Matched{Filters: []string{sub.Filter}}
-	if sub.ID != 0 {
-		m.SubIDs = []uint32{sub.ID}
-	}
-	if p.Shared {
-		share := p.Share()
-		m.Share = &share
-	}
-	return &subscription{Subscription: sub, parsed: p, matched: m}
 }
 
 // Unsubscribe removes a subscription by its full filter and reports whether there was one. What is queued by it stays (MQTT 5.0 §3.10.4).
@@ -251,7 +92,7 @@ func (s *Session) Unsubscribe(full string) bool {
 // Subscription returns the subscription with this full filter.
 func (s *Session) Subscription(full string) (broker.Subscription, bool) {
 	if u := s.subs.get(full); u != nil {
-		return u.Subscription, true
+		return u.as(full), true
 	}
 	return broker.Subscription{}, false
 }
@@ -261,25 +102,43 @@ func (s *Session) Subscriptions() []broker.Subscription {
 	list := s.subs.sorted()
 	subs := make([]broker.Subscription, len(list))
 	for i, u := range list {
-		subs[i] = u.Subscription
+		subs[i] = u.as(u.full)
 	}
 	return subs
 }
 
-// MatchTopic says whether and how the ordinary subscriptions want a message: once, with the highest QoS and all identifiers of those that match
-// (MQTT 5.0 §3.3.4). node is the node of this client's connection, for $local/ subscriptions. With one matching subscription it allocates nothing.
-func (s *Session) MatchTopic(m *broker.Message, node string) (Grant, bool) {
-	var few [8]*subscription
-	hits := few[:0]
-	if s.subs.all == nil {
-		hits = s.subs.matchList(m.Topic, hits)
-	} else {
-		hits = s.subs.matchIndex(m.Topic)
+// Renew notes under which generation of the rules a subscription was granted again, and reports whether there is such a subscription. It makes no new version.
+func (s *Session) Renew(full string, generation uint64) bool {
+	u := s.subs.get(full)
+	if u != nil {
+		u.generation = generation
 	}
+	return u != nil
+}
+
+// MatchTopic says whether and how the ordinary subscriptions want a message: once, with the highest QoS and all identifiers of those that match
+// (MQTT 5.0 §3.3.4). node is the node of this client's connection, for $local/ subscriptions. It looks at every subscription.
+func (s *Session) MatchTopic(m *broker.Message, node string) (Grant, bool) {
+	var few [8]hit
+	return s.decide(s.subs.matching(m.Topic, few[:0]), m, node)
+}
+
+// MatchBy is MatchTopic for a host that has an index: inner are the inner filters of this client that match, each once; what is no subscription does not count.
+// With one matching subscription it allocates nothing but at the first message.
+func (s *Session) MatchBy(m *broker.Message, node string, inner ...string) (Grant, bool) {
+	var few [8]hit
+	hits := few[:0]
+	for _, f := range inner {
+		hits = s.subs.having(f, hits)
+	}
+	return s.decide(hits, m, node)
+}
+
+func (s *Session) decide(hits []hit, m *broker.Message, node string) (Grant, bool) {
 	n := 0
-	for _, u := range hits {
-		if s.wants(u, m, node) {
-			hits[n] = u
+	for _, h := range hits {
+		if s.wants(h, m, node) {
+			hits[n] = h
 			n++
 		}
 	}
@@ -289,24 +148,29 @@ func (s *Session) MatchTopic(m *broker.Message, node string) (Grant, bool) {
 	case 1:
 		return s.grant(hits[0], m), true
 	}
+	sortHits(hits[:n])
 	return s.join(hits[:n], m), true
 }
 
 // wants checks the conditions besides the filter.
-func (s *Session) wants(u *subscription, m *broker.Message, node string) bool {
+func (s *Session) wants(h hit, m *broker.Message, node string) bool {
 	own := m.From != "" && m.From == s.clientID
-	if own && (u.NoLocal || s.set.IgnoreLoopDeliver) {
+	if own && (h.noLocal || s.set.IgnoreLoopDeliver) {
 		return false
 	}
-	if u.parsed.Exclusive && u.grant == 0 {
+	if h.full[0] != '$' {
+		return true
+	}
+	p := parsed(h.full)
+	if p.Exclusive && h.subscription.grant() == 0 {
 		return false
 	}
-	return !u.parsed.Local || m.Node != "" && m.Node == node
+	return !p.Local || m.Node != "" && m.Node == node
 }
 
 // grant decides for one subscription.
-func (s *Session) grant(u *subscription, m *broker.Message) Grant {
-	return Grant{QoS: s.granted(u.QoS, m.QoS), Retain: m.Retain && u.RetainAsPublished, By: u.matched}
+func (s *Session) grant(h hit, m *broker.Message) Grant {
+	return Grant{QoS: s.granted(h.qos, m.QoS), Retain: m.Retain && h.retain, By: h.by(h.full)}
 }
 
 func (s *Session) granted(sub, pub broker.QoS) broker.QoS {
@@ -317,13 +181,15 @@ func (s *Session) granted(sub, pub broker.QoS) broker.QoS {
 }
 
 // join makes one grant of several.
-func (s *Session) join(hits []*subscription, m *broker.Message) Grant {
+func (s *Session) join(hits []hit, m *broker.Message) Grant {
 	g := Grant{By: &Matched{}}
 	ids := 0
-	for _, u := range hits {
-		g.QoS = max(g.QoS, s.granted(u.QoS, m.QoS))
-		g.Retain = g.Retain || m.Retain && u.RetainAsPublished
-		ids += len(u.matched.SubIDs)
+	for _, h := range hits {
+		g.QoS = max(g.QoS, s.granted(h.qos, m.QoS))
+		g.Retain = g.Retain || m.Retain && h.retain
+		if h.id != 0 {
+			ids++
+		}
 	}
 	if ids > 0 {
 		g.By.SubIDs = make([]uint32, 0, ids)
@@ -331,10 +197,12 @@ func (s *Session) join(hits []*subscription, m *broker.Message) Grant {
 	if len(hits) <= maxFilters {
 		g.By.Filters = make([]string, 0, len(hits))
 	}
-	for _, u := range hits {
-		g.By.SubIDs = append(g.By.SubIDs, u.matched.SubIDs...)
+	for _, h := range hits {
+		if h.id != 0 {
+			g.By.SubIDs = append(g.By.SubIDs, h.id)
+		}
 		if g.By.Filters != nil {
-			g.By.Filters = append(g.By.Filters, u.Filter)
+			g.By.Filters = append(g.By.Filters, h.full)
 		}
 	}
 	return g
@@ -343,17 +211,17 @@ func (s *Session) join(hits []*subscription, m *broker.Message) Grant {
 // GrantFor says how a message goes out by one subscription, shared or not: for the copy of a group, and for retained messages (for those the caller
 // sets Retain as MQTT 5.0 §3.3.1.3 asks). The topic is not compared again. It reports false if there is no such subscription, or it does not want this message.
 func (s *Session) GrantFor(full string, m *broker.Message, node string) (Grant, bool) {
-	u := s.subs.get(full)
-	if u == nil || !s.wants(u, m, node) {
+	h := hit{full, s.subs.get(full)}
+	if h.subscription == nil || !s.wants(h, m, node) {
 		return Grant{}, false
 	}
-	return s.grant(u, m), true
+	return s.grant(h, m), true
 }
 
 // ShareFilter finds the full filter by which this session is a member of a group; when it is one by several spellings ($local/ or not), the first in order that wants the message.
 func (s *Session) ShareFilter(share broker.Share, m *broker.Message, node string) (full string, ok bool) {
-	if u := s.subs.member(share); u != nil {
-		return u.Filter, s.wants(u, m, node)
+	if full, u := s.subs.member(share); u != nil {
+		return full, s.wants(hit{full, u}, m, node)
 	}
 	p := topic.Parsed{Filter: share.Filter, Group: share.Group, Shared: true}
 	spellings := []string{p.String(), "$local/" + p.String()}
@@ -361,7 +229,7 @@ func (s *Session) ShareFilter(share broker.Share, m *broker.Message, node string
 		spellings = append(spellings, "$queue/"+share.Filter, "$local/$queue/"+share.Filter, "$queue/$local/"+share.Filter)
 	}
 	for _, f := range spellings {
-		if u := s.subs.get(f); u != nil && u.parsed.Share() == share && s.wants(u, m, node) {
+		if u := s.subs.get(f); u != nil && parsed(f).Share() == share && s.wants(hit{f, u}, m, node) {
 			return f, true
 		}
 	}

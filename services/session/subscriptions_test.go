@@ -2,11 +2,15 @@ package session_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/session"
+	"github.com/pando-mq/pando/services/topic"
+	"pgregory.net/rapid"
 )
 
 func TestMatchTopic(t *testing.T) {
@@ -77,6 +81,49 @@ func TestMatchTopicManyFilters(t *testing.T) {
 	if !ok || g.By.Filters != nil || len(g.By.SubIDs) != 17 {
 		t.Fatalf("%d filters, %d ids; want none (ask by topic) and all 17", len(g.By.Filters), len(g.By.SubIDs))
 	}
+}
+
+// TestMatchByIsMatchTopic: what a host's index finds leads to the same decision as a look at every subscription.
+func TestMatchByIsMatchTopic(t *testing.T) {
+	t.Parallel()
+	set := settings(t, nil)
+	levels := []string{"a", "b", "+", "$x"}
+	prefixes := []string{"", "", "$local/", "$share/g/"}
+	rapid.Check(t, func(t *rapid.T) {
+		s := session.New(set, "c", t0)
+		inner := map[string]bool{}
+		for i := range rapid.IntRange(0, 40).Draw(t, "subscriptions") {
+			f := strings.Join(rapid.SliceOfN(rapid.SampledFrom(levels), 1, 3).Draw(t, "levels"), "/")
+			full := rapid.SampledFrom(prefixes).Draw(t, "prefix") + f
+			if !topic.HasWildcard(f) && rapid.IntRange(0, 4).Draw(t, "exclusive") == 0 {
+				full = "$exclusive/" + f
+			}
+			inner[f] = true
+			if _, err := s.Subscribe(broker.Subscription{Filter: full, QoS: broker.QoS(i % 3), ID: uint32(i % 5)}, 0); err != nil {
+				t.Fatal(err)
+			}
+			if rapid.Bool().Draw(t, "granted") {
+				s.Grant(full, 7)
+			}
+			if rapid.IntRange(0, 5).Draw(t, "unsubscribe") == 0 {
+				s.Unsubscribe(full)
+			}
+		}
+		m := message(strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "$x"}), 1, 3).Draw(t, "topic"), "/"), 2)
+		m.Node = "n1"
+		var found []string
+		for f := range inner {
+			if topic.Match(f, m.Topic) {
+				found = append(found, f)
+			}
+		}
+		node := rapid.SampledFrom([]string{"", "n1"}).Draw(t, "node")
+		want, ok := s.MatchTopic(m, node)
+		got, same := s.MatchBy(m, node, found...)
+		if ok != same || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q by %q: %+v, %v; want %+v, %v", m.Topic, found, got, same, want, ok)
+		}
+	})
 }
 
 func TestSubscribe(t *testing.T) {

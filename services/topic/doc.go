@@ -1,7 +1,7 @@
 // Package topic knows MQTT topic names and topic filters: what is valid, what matches what, and how to find the matches among very many.
 //
 // It owns the grammar (MQTT 5.0 §4.7, §4.8.2, and the prefixes $share/, $queue/ and $local/), the mount point arithmetic, the subscription index
-// ([Index]: filters stored, names asked) and the reverse index for retained messages ([Retained]: names stored, filters asked).
+// ([Index]: filters stored, names asked), the [Table] of filters that all who keep filters use, and the reverse index for retained messages ([Retained]: names stored, filters asked).
 // It does no I/O, has no clock and starts no goroutine. Nothing in it recurses on its input.
 //
 // # Words

@@ -2,15 +2,13 @@ package topic
 
 import (
 	"hash/maphash"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
 
 // Index finds, for a name, the values stored under every filter that matches it. A filter holds any number of values, told apart by a key.
 //
-// Filters without wildcards live in hash maps, those with wildcards in one trie of levels. The cost of a match is one map look-up plus the trie nodes that
+// Filters without wildcards live in sharded hashes, those with wildcards in one flat trie of levels. The cost of a match is one map look-up plus the trie nodes that
 // agree with a beginning of the name, and at most all nodes of the trie. Every method may be called from any goroutine: each shard of the exact filters
 // and the trie have a read-write lock. A Match that begins after an Add or Remove returned sees it.
 type Index[K comparable, V any] struct {
@@ -26,15 +24,15 @@ type Index[K comparable, V any] struct {
 
 type indexShard[K comparable, V any] struct {
 	mu    sync.RWMutex
-	exact map[string]*leaf[K, V]
-	_     [24]byte // a cache line of its own
+	exact Table[leaf[K, V]]
+	_     [16]byte // cache lines of its own
 }
 
 // matchScratch is what one Match needs besides the index itself; kept for the next one.
 type matchScratch[K comparable, V any] struct {
 	hits   []hit[K, V]
 	levels []uint32
-	stack  []frame[K, V]
+	stack  []frame
 }
 
 type hit[K comparable, V any] struct {
@@ -68,41 +66,30 @@ func (x *Index[K, V]) shard(s string) *indexShard[K, V] {
 }
 
 // Add stores value under (filter, key), in place of an older value of the same key. filter must be valid (see [ValidateFilter]); prefixes mean nothing
-// here. It returns how many keys the filter has now, and whether the key was there already.
+// here. A new filter's text is kept as it is, and so whatever that is a part of. It returns how many keys the filter has now, and whether the key was there already.
 func (x *Index[K, V]) Add(filter string, key K, value V) (keys int, replaced bool) {
+	var l *leaf[K, V]
+	var isNew bool
 	if HasWildcard(filter) {
 		x.trieMu.Lock()
-		l, isNew := x.trie.leaf(filter)
-		replaced = l.put(key, value)
-		keys = len(l.entries)
-		x.trieMu.Unlock()
-		x.count(isNew, replaced)
-		return keys, replaced
+		defer x.trieMu.Unlock()
+		l, isNew = x.trie.leaf(filter)
+	} else {
+		s := x.shard(filter)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		l, isNew = s.exact.Put(filter)
 	}
-	s := x.shard(filter)
-	s.mu.Lock()
-	l, ok := s.exact[filter]
-	if !ok {
-		if s.exact == nil {
-			s.exact = make(map[string]*leaf[K, V])
-		}
-		l = &leaf[K, V]{filter: strings.Clone(filter)}
-		s.exact[l.filter] = l
-	}
-	replaced = l.put(key, value)
-	keys = len(l.entries)
-	s.mu.Unlock()
-	x.count(!ok, replaced)
-	return keys, replaced
-}
-
-func (x *Index[K, V]) count(newFilter, replaced bool) {
-	if newFilter {
+	if isNew {
+		l.one = entry[K, V]{value, key}
 		x.filters.Add(1)
+	} else {
+		replaced = l.put(key, value)
 	}
 	if !replaced {
 		x.values.Add(1)
 	}
+	return l.len(), replaced
 }
 
 // Remove takes the value of (filter, key) out. It returns how many keys the filter still has, and whether there was such a value.
@@ -111,29 +98,24 @@ func (x *Index[K, V]) Remove(filter string, key K) (keys int, removed bool) {
 		x.trieMu.Lock()
 		defer x.trieMu.Unlock()
 		l := x.trie.find(filter)
-		if l == nil || !l.drop(key) {
-			return l.len(), false
-		}
-		if keys = len(l.entries); keys == 0 {
+		if keys, removed = l.drop(key); removed && keys == 0 {
 			x.trie.prune(filter)
 		}
 	} else {
 		s := x.shard(filter)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		l := s.exact[filter]
-		if l == nil || !l.drop(key) {
-			return l.len(), false
-		}
-		if keys = len(l.entries); keys == 0 {
-			delete(s.exact, filter)
+		if keys, removed = s.exact.Get(filter).drop(key); removed && keys == 0 {
+			s.exact.Delete(filter)
 		}
 	}
-	if keys == 0 {
-		x.filters.Add(-1)
+	if removed {
+		x.values.Add(-1)
+		if keys == 0 {
+			x.filters.Add(-1)
+		}
 	}
-	x.values.Add(-1)
-	return keys, true
+	return keys, removed
 }
 
 // Get returns the value stored under (filter, key).
@@ -144,14 +126,14 @@ func (x *Index[K, V]) Get(filter string, key K) (value V, ok bool) {
 
 // Keys counts the keys of one filter.
 func (x *Index[K, V]) Keys(filter string) (n int) {
-	x.view(filter, func(l *leaf[K, V]) { n = len(l.entries) })
+	x.view(filter, func(l *leaf[K, V]) { n = l.len() })
 	return n
 }
 
 // Each calls fn for every value of one filter, as they were at one moment, in no particular order.
 func (x *Index[K, V]) Each(filter string, fn func(key K, value V)) {
 	var all []entry[K, V]
-	x.view(filter, func(l *leaf[K, V]) { all = slices.Clone(l.entries) })
+	x.view(filter, func(l *leaf[K, V]) { all = l.all(nil) })
 	for i := range all {
 		fn(all[i].key, all[i].value)
 	}
@@ -170,7 +152,7 @@ func (x *Index[K, V]) view(filter string, fn func(*leaf[K, V])) {
 	s := x.shard(filter)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if l := s.exact[filter]; l != nil {
+	if l := s.exact.Get(filter); l != nil {
 		fn(l)
 	}
 }
@@ -182,8 +164,8 @@ func (x *Index[K, V]) Match(name string, fn func(filter string, key K, value V))
 	defer x.release(sc)
 	s := x.shard(name)
 	s.mu.RLock()
-	if l := s.exact[name]; l != nil {
-		sc.add(l)
+	if r := s.exact.find(name); r != nil {
+		sc.add(r.filter, &r.value)
 	}
 	s.mu.RUnlock()
 	x.trieMu.RLock()
@@ -200,14 +182,19 @@ func (x *Index[K, V]) release(sc *matchScratch[K, V]) {
 		return
 	}
 	clear(sc.hits)
-	clear(sc.stack[:cap(sc.stack)])
 	sc.hits, sc.levels, sc.stack = sc.hits[:0], sc.levels[:0], sc.stack[:0]
 	x.scratch.Put(sc)
 }
 
-func (sc *matchScratch[K, V]) add(l *leaf[K, V]) {
-	for i := range l.entries {
-		sc.hits = append(sc.hits, hit[K, V]{l.filter, l.entries[i]})
+func (sc *matchScratch[K, V]) addWild(l *wildLeaf[K, V]) { sc.add(l.filter, &l.leaf) }
+
+func (sc *matchScratch[K, V]) add(filter string, l *leaf[K, V]) {
+	if l.more == nil {
+		sc.hits = append(sc.hits, hit[K, V]{filter, l.one})
+		return
+	}
+	for _, e := range l.more.entries {
+		sc.hits = append(sc.hits, hit[K, V]{filter, e})
 	}
 }
 
@@ -223,13 +210,13 @@ func (x *Index[K, V]) Filters(after string, limit int) []string {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.RLock()
-		for f := range s.exact {
+		for f := range s.exact.All() {
 			p.add(f)
 		}
 		s.mu.RUnlock()
 	}
 	x.trieMu.RLock()
-	x.trie.each(func(l *leaf[K, V]) { p.add(l.filter) })
+	x.trie.each(p.add)
 	x.trieMu.RUnlock()
 	return p.sorted()
 }
@@ -239,7 +226,7 @@ func (x *Index[K, V]) Filters(after string, limit int) []string {
 func (x *Index[K, V]) Walk(after string, fn func(filter string, key K, value V) bool) {
 	for _, f := range x.Filters(after, 0) {
 		var all []entry[K, V]
-		x.view(f, func(l *leaf[K, V]) { all = slices.Clone(l.entries) })
+		x.view(f, func(l *leaf[K, V]) { all = l.all(nil) })
 		for i := range all {
 			if !fn(f, all[i].key, all[i].value) {
 				return

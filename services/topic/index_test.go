@@ -2,10 +2,13 @@ package topic_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pando-mq/pando/services/topic"
 	"pgregory.net/rapid"
@@ -242,6 +245,116 @@ func fill(x *topic.Index[int, int], n int) {
 		x.Add(f, i, i)
 	}
 }
+
+// TestIndexAfterMuchChange: nodes, leaves and level numbers that were used before do not lead to old filters.
+func TestIndexAfterMuchChange(t *testing.T) {
+	t.Parallel()
+	x := topic.NewIndex[int, int](4)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	levels := []string{"a", "b", "c", "d", "e", "f", "g", "h", "$x", "", "+", "+"}
+	random := func(levels []string) string {
+		parts := make([]string, 1+rnd.IntN(5))
+		for i := range parts {
+			parts[i] = levels[rnd.IntN(len(levels))]
+		}
+		return strings.Join(parts, "/")
+	}
+	model := map[string]bool{}
+	for i := range 20_000 {
+		f := random(levels)
+		if f == "" {
+			f = "/"
+		}
+		if rnd.IntN(4) == 0 {
+			f += "/#"
+		}
+		if i/4000%2 == 0 == (rnd.IntN(10) > 0) { // grows and shrinks in turn
+			x.Add(f, 1, 1)
+			model[f] = true
+		} else {
+			_, removed := x.Remove(f, 1)
+			if removed != model[f] {
+				t.Fatalf("Remove(%q) = %v", f, removed)
+			}
+			delete(model, f)
+		}
+		if i%100 != 0 {
+			continue
+		}
+		name := random(levels[:10])
+		got := map[string]bool{}
+		x.Match(name, func(f string, _, _ int) { got[f] = true })
+		for f := range model {
+			if name != "" && naive(f, name) != got[f] {
+				t.Fatalf("%q by %q: found %v", f, name, got[f])
+			}
+			delete(got, f)
+		}
+		if len(got) > 0 {
+			t.Fatalf("%q found what is not there: %v", name, got)
+		}
+	}
+	for f := range model {
+		x.Remove(f, 1)
+	}
+	if filters, values := x.Len(); filters != 0 || values != 0 || len(x.Filters("", 0)) > 0 {
+		t.Fatalf("%d filters and %d values left", filters, values)
+	}
+}
+
+// TestIndexWithHostileShapes: what a subscriber may ask for cannot make the matches of others slow. 10,000 shapes that agree with a name up to the last but one
+// level cost at most one step per node of the trie, and the names of others nothing at all.
+func TestIndexWithHostileShapes(t *testing.T) {
+	x := topic.NewIndex[int, int](0)
+	evil := hostile(x, 10_000)
+	fill(x, 1000)
+	cost := func(name string, want int) time.Duration {
+		t.Helper()
+		best := time.Hour
+		for range 20 { // the least is free of what else the machine does
+			hits, begin := 0, time.Now()
+			x.Match(name, func(string, int, int) { hits++ })
+			if best = min(best, time.Since(begin)); hits != want {
+				t.Fatalf("%d filters match %q, want %d", hits, name, want)
+			}
+		}
+		return best
+	}
+	if d := cost(evil, 0); d > 20*time.Millisecond {
+		t.Errorf("10,000 shapes that agree with a name up to the end take %v", d)
+	}
+	if d := cost("site/3/line/3/dev/3", 1); d > time.Millisecond {
+		t.Errorf("the name of somebody else takes %v", d)
+	}
+}
+
+func BenchmarkIndexMemory(b *testing.B) {
+	const n = 200_000
+	filters := make([]string, n)
+	for i := range filters {
+		filters[i] = fmt.Sprintf("site/%d/line/%d/dev/%d", i%50, i%977, i)
+	}
+	for _, kind := range []string{"", "/+", "/#"} {
+		b.Run("exact"+kind, func(b *testing.B) {
+			for b.Loop() {
+				texts := make([]string, n)
+				for i := range texts {
+					texts[i] = filters[i] + kind
+				}
+				before := heap()
+				x := topic.NewIndex[*int, struct{}](0)
+				for _, f := range texts {
+					x.Add(f, &one, struct{}{})
+				}
+				b.ReportMetric(float64(heap()-before)/n, "B/filter")
+				runtime.KeepAlive(x)
+				runtime.KeepAlive(texts)
+			}
+		})
+	}
+}
+
+var one int
 
 func BenchmarkIndexMatch(b *testing.B) {
 	b.Run("100k filters, 30% wildcards", func(b *testing.B) {

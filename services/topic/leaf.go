@@ -1,90 +1,74 @@
 package topic
 
-// leafScan is up to how many entries a leaf is searched by looking at each: most filters have one subscriber, and a map costs 48 bytes and more.
-const leafScan = 8
-
-// leaf holds the values of one filter.
+// leaf holds the values of one filter; it has one at least. Most filters have one subscriber, which lies in the leaf itself.
 type leaf[K comparable, V any] struct {
-	filter  string
-	entries []entry[K, V]
-	pos     map[K]int // index into entries; nil up to leafScan entries
+	one  entry[K, V]
+	more *crowd[K, V] // nil: one is all there is; else it is in here too
 }
 
 type entry[K comparable, V any] struct {
+	value V // before the key: it may have no size
 	key   K
-	value V
 }
 
 func (l *leaf[K, V]) len() int {
-	if l == nil {
+	switch {
+	case l == nil:
 		return 0
+	case l.more == nil:
+		return 1
 	}
-	return len(l.entries)
+	return len(l.more.entries)
 }
 
-// at is the place of a key, or -1.
-func (l *leaf[K, V]) at(key K) int {
-	if l.pos != nil {
-		if i, ok := l.pos[key]; ok {
-			return i
-		}
-		return -1
+// all is the entries. They may be overwritten by the next change.
+func (l *leaf[K, V]) all(dst []entry[K, V]) []entry[K, V] {
+	if l.more == nil {
+		return append(dst, l.one)
 	}
-	for i := range l.entries {
-		if l.entries[i].key == key {
-			return i
-		}
-	}
-	return -1
+	return append(dst, l.more.entries...)
 }
 
 func (l *leaf[K, V]) get(key K) (value V, ok bool) {
-	if i := l.at(key); i >= 0 {
-		return l.entries[i].value, true
+	if l.more == nil {
+		if l.one.key == key {
+			return l.one.value, true
+		}
+		return value, false
+	}
+	if i := l.more.at(key); i >= 0 {
+		return l.more.entries[i].value, true
 	}
 	return value, false
 }
 
 // put stores a value and reports whether the key was there.
 func (l *leaf[K, V]) put(key K, value V) (replaced bool) {
-	if i := l.at(key); i >= 0 {
-		l.entries[i].value = value
+	if l.more != nil {
+		return l.more.put(key, value)
+	}
+	if l.one.key == key {
+		l.one.value = value
 		return true
 	}
-	l.entries = append(l.entries, entry[K, V]{key, value})
-	switch {
-	case l.pos != nil:
-		l.pos[key] = len(l.entries) - 1
-	case len(l.entries) > leafScan:
-		l.pos = make(map[K]int, 2*leafScan)
-		for i := range l.entries {
-			l.pos[l.entries[i].key] = i
-		}
-	}
+	l.more = &crowd[K, V]{entries: []entry[K, V]{l.one, {value, key}}}
+	l.one = entry[K, V]{}
 	return false
 }
 
-// drop removes a key: the last entry takes its place.
-func (l *leaf[K, V]) drop(key K) bool {
-	i := l.at(key)
-	if i < 0 {
-		return false
-	}
-	last := len(l.entries) - 1
-	l.entries[i] = l.entries[last]
-	l.entries[last] = entry[K, V]{}
-	l.entries = l.entries[:last]
-	if l.pos != nil {
-		if i < last {
-			l.pos[l.entries[i].key] = i
-		}
-		delete(l.pos, key)
-	}
+// drop removes a key and says how many are left; without any the leaf is to be removed. A nil leaf has none.
+func (l *leaf[K, V]) drop(key K) (left int, ok bool) {
 	switch {
-	case last <= leafScan/2:
-		l.pos = nil
-	case cap(l.entries) > 4*leafScan && last < cap(l.entries)/4:
-		l.entries = append(make([]entry[K, V], 0, cap(l.entries)/2), l.entries...)
+	case l == nil:
+		return 0, false
+	case l.more == nil && l.one.key == key:
+		return 0, true
+	case l.more == nil:
+		return 1, false
 	}
-	return true
+	ok = l.more.drop(key)
+	if left = len(l.more.entries); left == 1 {
+		l.one, l.more = l.more.entries[0], nil
+	}
+	return left, ok
 }

@@ -2,104 +2,98 @@ package topic
 
 import "strings"
 
-// trie holds the filters with wildcards, level by level. Level texts are interned to numbers, so that a name's levels are looked up once and the
-// walk compares numbers; number 0 stands for every text no filter has. The zero value is empty.
+// trie holds the filters with wildcards, level by level. It is flat: nodes and leaves have numbers, and what leads from one to the next has no pointer, so
+// that the garbage collector has little to look at. Level texts are interned to numbers too: a name's levels are looked up once and the walk compares
+// numbers. Number 0 stands for none, and for every text no filter has. The zero value is empty.
+//
+//	root ─ kid "a" ─ plus ─ kid "b" ─ end: leaf of a/+/b
+//	                   └─── hash: leaf of a/+/#
 type trie[K comparable, V any] struct {
-	root   node[K, V]
-	intern map[string]*levelID
-	free   []uint32 // numbers of texts that are gone
-	last   uint32   // highest number in use so far
-	depth  int      // levels of the deepest filter ever added: names are not taken apart beyond it
+	root   node
+	nodes  slab[node]
+	leaves slab[wildLeaf[K, V]]
+	kids   map[edge]uint32 // children for literal levels, but the first of each node
+	intern Table[level]
+	texts  slab[struct{}] // the numbers of intern
+	depth  int            // levels of the deepest filter ever added: names are not taken apart beyond it
 }
 
-// levelID is the number of a level text and how many nodes use it.
-type levelID struct {
-	id   uint32
-	refs int
+// wildLeaf is a leaf with its filter; a filter is never empty, but that of a number that is not in use.
+type wildLeaf[K comparable, V any] struct {
+	filter string
+	leaf[K, V]
 }
 
-// node is one level. Most nodes have one literal child: it is held in place, which saves a map and two cache misses per step.
-type node[K comparable, V any] struct {
-	plus *node[K, V]
-	hash *leaf[K, V]            // filter that ends here with a further level #
-	end  *leaf[K, V]            // filter that ends here
-	kid  *node[K, V]            // the child for the literal kidID, if there is one
-	kids map[uint32]*node[K, V] // further ones
-	// kidID is 0 when there is no kid; kids may be filled then
+// level is the number of a level text and how many nodes use it.
+type level struct{ id, refs uint32 }
+
+// edge leads from a node (0: the root) to its child for a level.
+type edge struct{ node, level uint32 }
+
+// node is one level. Most nodes have one literal child: it is held in place, which saves a look-up per step.
+type node struct {
+	plus  uint32 // node
+	hash  uint32 // leaf of the filter that ends here with a further level #
+	end   uint32 // leaf of the filter that ends here
+	kid   uint32 // the child for the literal kidID, if there is one
 	kidID uint32
+	kids  uint32 // how many further children there are; there may be some without a kid
 }
 
 // frame is a node that agrees with the first `level` levels of the name.
-type frame[K comparable, V any] struct {
-	n     *node[K, V]
+type frame struct {
+	node  uint32
 	level int
 }
 
-func (n *node[K, V]) empty() bool {
-	return n.kid == nil && len(n.kids) == 0 && n.plus == nil && n.hash == nil && n.end == nil
+// at is a node; its pointer is valid until the next node is made.
+func (t *trie[K, V]) at(number uint32) *node {
+	if number == 0 {
+		return &t.root
+	}
+	return t.nodes.at(number)
 }
 
-// child is the node of a literal level, nil if there is none.
-func (n *node[K, V]) child(id uint32) *node[K, V] {
-	if n.kidID == id {
+// child is the node of a literal level, 0 if there is none.
+func (t *trie[K, V]) child(n *node, number, id uint32) uint32 {
+	switch {
+	case n.kidID == id:
 		return n.kid
+	case n.kids == 0:
+		return 0
 	}
-	if n.kids == nil {
-		return nil
-	}
-	return n.kids[id]
-}
-
-func (n *node[K, V]) add(id uint32, k *node[K, V]) {
-	if n.kid == nil {
-		n.kid, n.kidID = k, id
-		return
-	}
-	if n.kids == nil {
-		n.kids = make(map[uint32]*node[K, V])
-	}
-	n.kids[id] = k
-}
-
-func (n *node[K, V]) remove(id uint32) {
-	if n.kidID == id {
-		n.kid, n.kidID = nil, 0
-		return
-	}
-	if delete(n.kids, id); len(n.kids) == 0 {
-		n.kids = nil
-	}
+	return t.kids[edge{number, id}]
 }
 
 // match collects all leaves whose filter matches name.
 func (t *trie[K, V]) match(name string, sc *matchScratch[K, V]) {
-	if t.root.empty() || name == "" {
+	if t.root == (node{}) || name == "" {
 		return
 	}
 	levels, deeper := t.levels(name, sc.levels)
 	sc.levels = levels
-	stack := append(sc.stack, frame[K, V]{&t.root, 0})
+	stack := append(sc.stack, frame{})
 	noWild := name[0] == '$'
 	for len(stack) > 0 {
 		f := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		n, i := f.n, f.level
+		n, i := t.at(f.node), f.level
 		wild := i > 0 || !noWild
-		if n.hash != nil && wild {
-			sc.add(n.hash)
+		if n.hash != 0 && wild {
+			sc.addWild(t.leaves.at(n.hash))
 		}
 		if i == len(levels) {
-			if n.end != nil && !deeper {
-				sc.add(n.end)
+			if n.end != 0 && !deeper {
+				sc.addWild(t.leaves.at(n.end))
 			}
 			continue
 		}
-		if n.plus != nil && wild {
-			stack = append(stack, frame[K, V]{n.plus, i + 1})
+		if n.plus != 0 && wild {
+			stack = append(stack, frame{n.plus, i + 1})
 		}
 		if id := levels[i]; id != 0 {
-			if k := n.child(id); k != nil {
-				stack = append(stack, frame[K, V]{k, i + 1})
+			if k := t.child(n, f.node, id); k != 0 {
+				stack = append(stack, frame{k, i + 1})
 			}
 		}
 	}
@@ -114,7 +108,7 @@ func (t *trie[K, V]) levels(name string, dst []uint32) (_ []uint32, deeper bool)
 		}
 		end := levelEnd(name, i)
 		id := uint32(0)
-		if l := t.intern[name[i:end]]; l != nil {
+		if l := t.intern.Get(name[i:end]); l != nil {
 			id = l.id
 		}
 		dst = append(dst, id)
@@ -125,149 +119,46 @@ func (t *trie[K, V]) levels(name string, dst []uint32) (_ []uint32, deeper bool)
 	}
 }
 
-// leaf finds the leaf of a filter or makes it.
-func (t *trie[K, V]) leaf(filter string) (l *leaf[K, V], isNew bool) {
-	filter = strings.Clone(filter)
-	n, depth := &t.root, 0
-	for level := range strings.SplitSeq(filter, "/") {
-		depth++
-		switch level {
-		case "#":
-			if n.hash == nil {
-				n.hash, isNew = &leaf[K, V]{filter: filter}, true
-			}
-			t.depth = max(t.depth, depth)
-			return n.hash, isNew
-		case "+":
-			if n.plus == nil {
-				n.plus = new(node[K, V])
-			}
-			n = n.plus
-		default:
-			n = t.kid(n, level)
-		}
-	}
-	t.depth = max(t.depth, depth)
-	if n.end == nil {
-		n.end, isNew = &leaf[K, V]{filter: filter}, true
-	}
-	return n.end, isNew
-}
-
-// kid finds the child for a literal level or makes it.
-func (t *trie[K, V]) kid(n *node[K, V], level string) *node[K, V] {
-	l := t.intern[level]
-	if l != nil {
-		if k := n.child(l.id); k != nil {
-			return k
-		}
-	} else {
-		l = &levelID{id: t.number()}
-		if t.intern == nil {
-			t.intern = make(map[string]*levelID)
-		}
-		t.intern[strings.Clone(level)] = l
-	}
-	l.refs++
-	k := new(node[K, V])
-	n.add(l.id, k)
-	return k
-}
-
-func (t *trie[K, V]) number() uint32 {
-	if n := len(t.free); n > 0 {
-		id := t.free[n-1]
-		t.free = t.free[:n-1]
-		return id
-	}
-	t.last++
-	return t.last
-}
-
-// step goes down one level of a filter other than #.
-func (t *trie[K, V]) step(n *node[K, V], level string) *node[K, V] {
+// step goes down one level of a filter other than #; 0 if there is no such node.
+func (t *trie[K, V]) step(number uint32, level string) uint32 {
+	n := t.at(number)
 	if level == "+" {
 		return n.plus
 	}
-	if l := t.intern[level]; l != nil {
-		return n.child(l.id)
+	if l := t.intern.Get(level); l != nil {
+		return t.child(n, number, l.id)
 	}
-	return nil
+	return 0
 }
 
 // find is the leaf of a filter, or nil.
 func (t *trie[K, V]) find(filter string) *leaf[K, V] {
-	n := &t.root
+	number := uint32(0)
 	for level := range strings.SplitSeq(filter, "/") {
 		if level == "#" {
-			return n.hash
+			return t.leafAt(t.at(number).hash)
 		}
-		if n = t.step(n, level); n == nil {
+		if number = t.step(number, level); number == 0 {
 			return nil
 		}
 	}
-	return n.end
+	return t.leafAt(t.at(number).end)
 }
 
-// prune takes the leaf of a filter out, with the nodes that nothing else needs.
-func (t *trie[K, V]) prune(filter string) {
-	path := []*node[K, V]{&t.root}
-	levels := strings.Split(filter, "/")
-	for _, level := range levels {
-		if level == "#" {
-			break
-		}
-		n := t.step(path[len(path)-1], level)
-		if n == nil {
-			return
-		}
-		path = append(path, n)
+func (t *trie[K, V]) leafAt(number uint32) *leaf[K, V] {
+	if number == 0 {
+		return nil
 	}
-	last := path[len(path)-1]
-	if levels[len(levels)-1] == "#" {
-		last.hash = nil
-	} else {
-		last.end = nil
-	}
-	for i := len(path) - 1; i > 0 && path[i].empty(); i-- {
-		t.unlink(path[i-1], levels[i-1])
-	}
+	return &t.leaves.at(number).leaf
 }
 
-// unlink removes a child and gives its level text back.
-func (t *trie[K, V]) unlink(n *node[K, V], level string) {
-	if level == "+" {
-		n.plus = nil
-		return
-	}
-	l := t.intern[level]
-	n.remove(l.id)
-	if l.refs--; l.refs == 0 {
-		delete(t.intern, level)
-		t.free = append(t.free, l.id)
-	}
-}
-
-// each visits every leaf in no particular order.
-func (t *trie[K, V]) each(fn func(*leaf[K, V])) {
-	stack := []*node[K, V]{&t.root}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if n.end != nil {
-			fn(n.end)
-		}
-		if n.hash != nil {
-			fn(n.hash)
-		}
-		if n.plus != nil {
-			stack = append(stack, n.plus)
-		}
-		if n.kid != nil {
-			stack = append(stack, n.kid)
-		}
-		for _, k := range n.kids {
-			stack = append(stack, k)
+// each visits the filter of every leaf in no particular order.
+func (t *trie[K, V]) each(fn func(filter string)) {
+	for _, c := range t.leaves.chunks {
+		for i := range c {
+			if c[i].filter != "" {
+				fn(c[i].filter)
+			}
 		}
 	}
 }
