@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/pando-mq/pando/authsvc/hash"
-	"github.com/pando-mq/pando/authsvc/store"
 	"github.com/pando-mq/pando/services/broker"
 )
 
@@ -75,18 +74,11 @@ func (s *Service) lookUp(ctx context.Context, authenticator string, c *broker.Cr
 	db := s.projection.db.Load()
 	switch {
 	case authenticator == ChainClient && c.ClientID != "":
-		var k store.Client
-		k, err = db.Client(ctx, c.Tenant, c.ClientID)
-		a = &account{password: k.Password}
+		a, err = s.accounts.client(ctx, db, c.Tenant, c.ClientID)
 	case authenticator == ChainUser && c.HasUser && c.Username != "":
-		var u store.User
-		u, err = db.User(ctx, c.Tenant, c.Username)
-		a = &account{password: u.Password, superuser: u.Superuser}
+		a, err = s.accounts.user(ctx, db, c.Tenant, c.Username)
 	}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
-	case err != nil:
+	if err != nil {
 		return nil, s.lookUpError("authenticate", err)
 	}
 	return a, nil

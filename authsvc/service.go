@@ -40,6 +40,7 @@ type Service struct {
 
 	decoys     []byte // makes the keys of unknown users while no user has any
 	projection *projection
+	accounts   accounts
 	rules      *rulebook
 	owner      atomic.Pointer[owner] // nil: another process owns the journal, or nobody
 	ownership  signal                // raised when owner changed

@@ -141,23 +141,15 @@ func TestTopicNames(t *testing.T) {
 	t.Run("$ and a leading wildcard", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, v packet.Version) {
+			w := start(t) // where nobody else publishes what # matches: it may come before SUBACK
 			c := w.connect(t, v, own(t))
 			topic := fmt.Sprintf("$dollar/%d", v)
 			c.subscribe(1, "#", fmt.Sprintf("+/%d", v), "+/#", topic+"/named/#")
 			pub := w.connect(t, v, own(t)+"pub")
 			pub.flow(message(1, 1, topic, "hidden"))
 			pub.flow(message(1, 2, topic+"/named/x", "seen"))
-			for { // what other tests publish matches #
-				p := expect[*packet.Publish](c)
-				if string(p.Payload) == "hidden" {
-					t.Fatalf("%q came by a filter that begins with a wildcard", p.Topic)
-				}
-				if p.QoS == 1 {
-					c.send(&packet.Ack{Type: packet.TypePuback, ID: p.ID})
-				}
-				if string(p.Payload) == "seen" {
-					return
-				}
+			if p := expect[*packet.Publish](c); string(p.Payload) != "seen" {
+				t.Errorf("%s came, by a filter that begins with a wildcard", p.Topic)
 			}
 		})
 	})

@@ -52,6 +52,7 @@ type conn struct {
 
 	lastTopic string // of the last PUBLISH: publishers repeat themselves
 	published func(edge.PublishResult)
+	releasing func(id uint16, known bool, err error) // released; nil before the first PUBREL
 	pace      pace
 	toucher   *time.Timer // while a hold is on, see keepTouching
 	patience  *time.Timer // while connecting, or authenticating again

@@ -1,7 +1,6 @@
 package gatewaymqtt
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/pando-mq/pando/gateway-mqtt/packet"
@@ -49,7 +48,9 @@ func (c *conn) message(p *packet.Publish, topic string) *broker.Message {
 		m.Topic = topic
 		return m
 	}
-	return &broker.Message{Topic: topic, Payload: bytes.Clone(p.Payload), QoS: broker.QoS(p.QoS), Retain: p.Retain}
+	m := broker.NewMessage(p.Payload)
+	m.Topic, m.QoS, m.Retain = topic, broker.QoS(p.QoS), p.Retain
+	return m
 }
 
 // topicOf is the topic of a PUBLISH, with its alias resolved (§3.3.2.3.4).
@@ -194,8 +195,10 @@ func (c *conn) ack(h packet.Header, body []byte, limits *packet.Limits) error {
 	case packet.TypePubcomp:
 		c.link.Ack(a.ID, broker.AckPubcomp, a.Reason.Failed())
 	case packet.TypePubrel:
-		id := a.ID
-		c.link.Release(id, func(known bool, err error) { c.released(id, known, err) })
+		if c.releasing == nil {
+			c.releasing = c.released
+		}
+		c.link.Release(a.ID, c.releasing)
 	}
 	return nil
 }

@@ -26,5 +26,6 @@
 //	cached                                                       2 us
 //
 // The default is the smallest memory-hard setting that OWASP recommends: a
-// storm of devices pays it once each, and two cores still do 90 a second.
+// storm of devices pays it once each, and each core that may compute does 43 a
+// second.
 package hash

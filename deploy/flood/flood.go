@@ -38,28 +38,32 @@ const (
 func Floods() []Flood {
 	return []Flood{
 		{"connects", 320, "connects", 2, 0, connects},
-		{"wrong passwords", 100, "connects", 15, 1, wrongPasswords},
+		{"wrong passwords", 100, "connects", 30, 1, wrongPasswords},
 		{"one client id from 100 sockets", 200, "connects", 2, 5, oneID},
 		{"50 readers that do not read", 100, "messages of 16 KiB to each", 2, 0, slowReaders},
 		{"slowloris of 1000 connections", 1000, "bytes", 2, 0, slowloris},
 	}
 }
 
-// workers runs n loops until ctx ends, each of which begins no more often than every pause. The first ones begin evenly spread over one.
+// workers runs n loops until ctx ends, each of which begins no more often than every pause. They begin evenly spread over one, so that what they do comes at
+// a steady rate.
 func workers(ctx context.Context, n int, pause time.Duration, loop func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			first := time.NewTimer(pause * time.Duration(i) / time.Duration(n))
-			defer first.Stop()
-			tick := time.NewTicker(pause)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause * time.Duration(i) / time.Duration(n)):
+			}
+			tick := time.NewTicker(pause) // from now on, or all would tick at once
 			defer tick.Stop()
-			for next := first.C; ; next = tick.C {
+			for {
+				loop(i)
 				select {
 				case <-ctx.Done():
 					return
-				case <-next:
-					loop(i)
+				case <-tick.C:
 				}
 			}
 		})

@@ -99,9 +99,11 @@ func (d *sink) Deliver(v *edge.Delivery) edge.Outcome {
 func (d *sink) acknowledge() {
 	ids := d.ids
 	d.ids = d.spare[:0] // each answer may bring more
+	d.conn.Batch()
 	for _, id := range ids {
 		d.conn.Ack(id, broker.AckPuback, false)
 	}
+	d.conn.End()
 	d.spare = ids
 }
 

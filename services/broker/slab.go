@@ -10,11 +10,11 @@ type Slab struct {
 }
 
 const (
-	slabMessages = 256
-	slabBytes    = 64 << 10
+	slabMessages = 512
+	slabBytes    = 128 << 10
 
 	// SlabPayload is the longest payload, in bytes, that fits into a Slab.
-	SlabPayload = slabBytes / 64
+	SlabPayload = slabBytes / 128
 )
 
 // New makes a message with a copy of payload, which has at most SlabPayload bytes.
@@ -38,8 +38,40 @@ func (m *Message) Own() *Message {
 	if !m.Slab {
 		return m
 	}
-	own := *m
-	own.Slab = false
-	own.Payload = append(make([]byte, 0, len(m.Payload)), m.Payload...)
-	return &own
+	own := NewMessage(m.Payload)
+	payload := own.Payload
+	*own = *m
+	own.Payload, own.Slab = payload, false
+	return own
+}
+
+// The sizes of payloads that have their memory in one piece with the message.
+const (
+	shortPayload = 64
+	usualPayload = 256
+)
+
+// NewMessage makes a message with a copy of payload, in one allocation if it is not long.
+func NewMessage(payload []byte) *Message {
+	var m *Message
+	var room []byte
+	switch n := len(payload); {
+	case n <= shortPayload:
+		b := new(struct {
+			m    Message
+			room [shortPayload]byte
+		})
+		m, room = &b.m, b.room[:n:n]
+	case n <= usualPayload:
+		b := new(struct {
+			m    Message
+			room [usualPayload]byte
+		})
+		m, room = &b.m, b.room[:n:n]
+	default:
+		m, room = new(Message), make([]byte, n)
+	}
+	copy(room, payload)
+	m.Payload = room
+	return m
 }

@@ -75,8 +75,8 @@ func bestWithRoom(s Space, p int, nodes []string, room map[string]int) string {
 
 // score is the rendezvous weight of a node for a partition; -1 stands for the space as a whole.
 func score(s Space, id string, p int) uint64 {
-	b := make([]byte, 0, len(s)+len(id)+10)
-	b = append(append(b, s...), 0)
+	var room [128]byte
+	b := append(append(room[:0], s...), 0)
 	b = append(append(b, id...), 0)
 	b = binary.BigEndian.AppendUint64(b, uint64(int64(p)))
 	return xxhash.Sum64(b)

@@ -12,6 +12,7 @@ type assigner struct {
 	m     *member
 	since map[Space]time.Time // when a move that can wait was first seen
 	acted bool                // this member was the assigner at the last look
+	done  *View               // all is assigned as it should be, as this view has it: nothing to compute until there is another one
 }
 
 func newAssigner(m *member) *assigner { return &assigner{m: m, since: make(map[Space]time.Time)} }
@@ -41,9 +42,15 @@ func (a *assigner) step(ctx context.Context, v *View) time.Duration {
 	switch {
 	case v.assigner.revision == 0 && hosts(v, self):
 		a.stand(ctx)
+	case a.acted && a.done == v:
 	case a.acted:
+		settled := true
 		for space, n := range a.m.h.meta.Partitions {
-			next = min(next, a.assign(ctx, v, space, n))
+			wait, as := a.assign(ctx, v, space, n)
+			next, settled = min(next, wait), settled && as
+		}
+		if settled {
+			a.done = v
 		}
 	default:
 		clear(a.since)
@@ -69,14 +76,14 @@ func (a *assigner) stand(ctx context.Context) {
 	}
 }
 
-// assign writes the assignment of a space if it is due; it returns when to look again.
-func (a *assigner) assign(ctx context.Context, v *View, s Space, partitions int) time.Duration {
+// assign writes the assignment of a space if it is due; it returns when to look again, and whether it already is as it should be.
+func (a *assigner) assign(ctx context.Context, v *View, s Space, partitions int) (next time.Duration, settled bool) {
 	nodes := eligible(v, s)
 	present := v.assigned[s]
 	wanted := Assign(s, partitions, present.nodes, nodes)
 	if len(nodes) == 0 || slices.Equal(wanted, present.nodes) {
 		delete(a.since, s)
-		return recheck
+		return recheck, true
 	}
 	if !urgent(present.nodes, nodes) {
 		first, ok := a.since[s]
@@ -85,12 +92,12 @@ func (a *assigner) assign(ctx context.Context, v *View, s Space, partitions int)
 			a.since[s] = first
 		}
 		if left := a.m.h.options.Settle - time.Since(first); left > 0 {
-			return left
+			return left, false
 		}
 	}
 	delete(a.since, s)
 	a.write(ctx, v, s, wanted)
-	return recheck
+	return recheck, false
 }
 
 // write replaces the assignment that the view shows, if it is still that one and this member still the assigner.

@@ -128,7 +128,7 @@ func (c *Conn) sendAck(id uint16, a broker.ClientAck) {
 	last := a.Kind != broker.AckPubrec || a.Failed
 	r := c.request(broker.OpAck)
 	r.Ack = &a
-	c.part.send(r, func(*broker.SessionReply) {
+	c.sendPart(r, func(*broker.SessionReply) {
 		if last {
 			c.forgetFlight(id, a.Index)
 			return

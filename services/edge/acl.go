@@ -2,6 +2,9 @@ package edge
 
 import (
 	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -20,12 +23,38 @@ type aclEntry struct {
 	grant      int64 // Unix milliseconds when what was granted by it is over; 0: with the generation
 }
 
-// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty.
-type aclCache struct{ entries map[aclKey]aclEntry }
+// aclFew is up to how many decisions a list is used.
+const aclFew = 8
+
+// aclCache holds the decisions of one client; it belongs to the executor. Its zero value is empty. Most clients have one or two topics, over and over: a list
+// is smaller then, and found sooner, because the text of the topic is the same.
+type aclCache struct {
+	few  []aclItem
+	many map[aclKey]aclEntry // nil while the list is in use
+}
+
+type aclItem struct {
+	aclKey
+	aclEntry
+}
+
+// find looks a decision up, whether or not it still holds.
+func (a *aclCache) find(k aclKey) (e aclEntry, ok bool) {
+	if a.many != nil {
+		e, ok = a.many[k]
+		return e, ok
+	}
+	for i := range a.few {
+		if a.few[i].action == k.action && a.few[i].topic == k.topic {
+			return a.few[i].aclEntry, true
+		}
+	}
+	return aclEntry{}, false
+}
 
 // get finds a decision that still holds under the present generation of the rules.
 func (a *aclCache) get(k aclKey, generation uint64, now int64) (aclEntry, bool) {
-	e, ok := a.entries[k]
+	e, ok := a.find(k)
 	if !ok || e.generation < generation || e.until <= now {
 		return aclEntry{}, false
 	}
@@ -37,23 +66,49 @@ func (a *aclCache) put(k aclKey, e aclEntry, size int, generation uint64, now in
 	if size == 0 {
 		return
 	}
-	if a.entries == nil {
-		a.entries = make(map[aclKey]aclEntry)
+	old := func(v *aclEntry) bool { return v.generation < generation || v.until <= now }
+	if a.many == nil && a.putFew(k, e, min(size, aclFew), old) {
+		return
 	}
-	if _, there := a.entries[k]; !there && len(a.entries) >= size {
-		for old, v := range a.entries {
-			if v.generation < generation || v.until <= now {
-				delete(a.entries, old)
-			}
+	if a.many == nil {
+		a.many = make(map[aclKey]aclEntry, 2*aclFew)
+		for _, it := range a.few {
+			a.many[it.aclKey] = it.aclEntry
 		}
-		for old := range a.entries {
-			if len(a.entries) < size {
+		a.few = nil
+	}
+	if _, there := a.many[k]; !there && len(a.many) >= size {
+		maps.DeleteFunc(a.many, func(_ aclKey, v aclEntry) bool { return old(&v) })
+		for other := range a.many {
+			if len(a.many) < size {
 				break
 			}
-			delete(a.entries, old)
+			delete(a.many, other)
 		}
 	}
-	a.entries[k] = e
+	a.many[k] = e
+}
+
+// putFew keeps a decision in the list; false: that has no room, and the cache may be larger.
+func (a *aclCache) putFew(k aclKey, e aclEntry, size int, old func(*aclEntry) bool) bool {
+	for i := range a.few {
+		if a.few[i].aclKey == k {
+			a.few[i].aclEntry = e
+			return true
+		}
+	}
+	if len(a.few) >= size {
+		a.few = slices.DeleteFunc(a.few, func(it aclItem) bool { return old(&it.aclEntry) })
+	}
+	switch {
+	case len(a.few) < size:
+		a.few = append(a.few, aclItem{k, e})
+	case size < aclFew:
+		a.few[rand.IntN(size)] = aclItem{k, e}
+	default:
+		return false
+	}
+	return true
 }
 
 // cached is a decision that is at hand; ok is false if it must be asked for.

@@ -1,47 +1,67 @@
 package edge
 
-import "github.com/pando-mq/pando/services/broker"
+import (
+	"sync"
 
-// answers are the publishes of one QoS that wait for their answer, in order. The router answers different topics in any order; the client gets PUBACKs, and
-// PUBRECs, in the order of its publishes (MQTT 5.0 §4.6).
-type answers struct {
-	list []*answer
-	head int
+	"github.com/pando-mq/pando/services/broker"
+)
+
+// answers are the publishes of one QoS that wait for their answer, in order: a list linked through them, which needs no memory when it is empty. The router answers
+// different topics in any order; the client gets PUBACKs, and PUBRECs, in the order of its publishes (MQTT 5.0 §4.6).
+type answers struct{ first, last *answer }
+
+func (a *answers) push(x *answer) {
+	if a.last == nil {
+		a.first = x
+	} else {
+		a.last.next = x
+	}
+	a.last = x
 }
-
-func (a *answers) push(x *answer) { a.list = append(a.list, x) }
 
 // pop takes the first one if it is ready.
 func (a *answers) pop() *answer {
-	if a.head == len(a.list) || !a.list[a.head].ready {
+	x := a.first
+	if x == nil || !x.ready {
 		return nil
 	}
-	x := a.list[a.head]
-	a.list[a.head] = nil
-	a.head++
-	switch {
-	case a.head == len(a.list):
-		a.list, a.head = a.list[:0], 0
-		if cap(a.list) > 16 {
-			a.list = nil
-		}
-	case a.head > 64 && a.head > len(a.list)/2:
-		a.list = append(a.list[:0], a.list[a.head:]...)
-		a.head = 0
+	if a.first = x.next; a.first == nil {
+		a.last = nil
 	}
+	x.next = nil // its neighbours in memory outlive it
 	return x
 }
 
-func (a *answers) empty() bool { return a.head == len(a.list) }
+func (a *answers) empty() bool { return a.first == nil }
 
 // answer is one publish that waits for its answer.
 type answer struct {
 	c     *Conn
 	done  func(PublishResult)
+	next  *answer // among the answers of the same QoS
 	res   PublishResult
 	size  int
 	local bool // a $local subscription took the message
 	ready bool // under c.mu
+}
+
+// answerRoom is memory for answers that come. One allocation serves many: they live for about as long as one another, since the router answers soon or the
+// connection ends. They are not used again, because an answer may be finished twice.
+type answerRoom struct{ free []answer }
+
+const answersAtOnce = 32
+
+var answerRooms = sync.Pool{New: func() any { return new(answerRoom) }}
+
+func newAnswer() *answer {
+	r := answerRooms.Get().(*answerRoom)
+	if len(r.free) == 0 {
+		r.free = make([]answer, answersAtOnce)
+	}
+	a := &r.free[0]
+	r.free = r.free[1:]
+	answerRooms.Put(r)
+	return a
 }
 
 // Acked implements route.Waiter: the router answered.
@@ -55,7 +75,8 @@ func (a *answer) Acked(r broker.PublishAck) {
 
 // expect gives a publish its place among the answers.
 func (c *Conn) expect(qos broker.QoS, id uint16, size int, done func(PublishResult)) *answer {
-	a := &answer{c: c, done: done, size: size, res: PublishResult{PacketID: id, QoS: qos}}
+	a := newAnswer()
+	a.c, a.done, a.size, a.res = c, done, size, PublishResult{PacketID: id, QoS: qos}
 	if qos == 0 { // answered in no order
 		return a
 	}

@@ -127,7 +127,7 @@ func BenchmarkPublish(b *testing.B) {
 			d := connectQueued(b, e, "pub", "", 0)
 			answered := false
 			done := func(edge.PublishResult) { answered = true }
-			released := func(bool, error) {}
+			released := func(uint16, bool, error) {}
 			payload := make([]byte, 256)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -20,7 +20,7 @@ func TestRequestsWithoutAnswerHoldReading(t *testing.T) {
 		"unsubscribe": func(c *edge.Conn, n int, done func()) {
 			c.Unsubscribe([]string{fmt.Sprint("t/", n)}, func([]edge.SubscribeResult) { done() })
 		},
-		"release": func(c *edge.Conn, n int, done func()) { c.Release(uint16(n+1), func(bool, error) { done() }) },
+		"release": func(c *edge.Conn, n int, done func()) { c.Release(uint16(n+1), func(uint16, bool, error) { done() }) },
 	}
 	for name, ask := range ask {
 		for _, clean := range []bool{true, false} {
@@ -78,7 +78,7 @@ func TestRequestsWaitForRoomAtTheSessionPartition(t *testing.T) {
 	answered := make(chan string, 3)
 	d.Do(func(c *edge.Conn) {
 		c.Subscribe([]broker.Subscription{{Filter: "a"}}, func([]edge.SubscribeResult) { answered <- "subscribe" })
-		c.Release(9, func(bool, error) { answered <- "release" })
+		c.Release(9, func(uint16, bool, error) { answered <- "release" })
 		c.Unsubscribe([]string{"a"}, func([]edge.SubscribeResult) { answered <- "unsubscribe" })
 	})
 	eventually(t, "publishes sent", func() bool { return len(b.Sessions.Requests(broker.OpPublish2)) == 4 })

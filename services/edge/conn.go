@@ -67,6 +67,7 @@ type Conn struct {
 	batch    batchState
 	began    time.Time   // of the batch
 	gathered route.Batch // published, and not yet sent
+	partDue  bool        // requests of the batch wait to be sent to the session partition
 
 	mu        sync.Mutex
 	events    []func() // to run on the executor

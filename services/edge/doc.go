@@ -6,7 +6,7 @@
 //	e, err := edge.New(cfg, deps)                                     one per process and incarnation; e.Start(ctx), e.Stop(ctx), e.Fence()
 //	c := e.Connect(dev, &edge.ConnectRequest{...}, func(r edge.ConnectResult) { CONNACK })
 //	c.Publish(edge.Publish{Msg, PacketID, Done: func(r edge.PublishResult) { PUBACK or PUBREC }})
-//	c.Release(packetID, func(known bool, err error) { PUBCOMP })      PUBREL came
+//	c.Release(packetID, func(packetID uint16, known bool, err error) { PUBCOMP })      PUBREL came
 //	c.AuthContinue(data); c.Reauthenticate(data, func([]byte, error))  enhanced authentication, see ConnectRequest.Challenge
 //	known := c.Ack(packetID, broker.AckPuback, failed)                PUBACK, PUBREC, PUBCOMP came; PUBREL goes out by Device.Release
 //	c.Subscribe(subs, func([]edge.SubscribeResult) { SUBACK })

@@ -133,7 +133,7 @@ func (s *faultySource) answered() {
 	}
 	released := make(chan error, 1)
 	s.d.Do(func(c *edge.Conn) {
-		c.Release(r.PacketID, func(known bool, err error) { released <- err })
+		c.Release(r.PacketID, func(_ uint16, known bool, err error) { released <- err })
 	})
 	if err := receive(s.f.t, released); err != nil {
 		s.f.t.Fatalf("release %d of %s: %v", r.PacketID, s.id, err)

@@ -54,7 +54,9 @@ func TestPersistentQoS2Publisher(t *testing.T) {
 	b.Sessions.Lose(broker.OpRelease, 1)
 	released := make(chan bool, 2)
 	for range 2 {
-		d.Do(func(c *edge.Conn) { c.Release(5, func(known bool, err error) { released <- known && err == nil }) })
+		d.Do(func(c *edge.Conn) {
+			c.Release(5, func(_ uint16, known bool, err error) { released <- known && err == nil })
+		})
 	}
 	if !receive(t, released) || receive(t, released) {
 		t.Fatal("known once")

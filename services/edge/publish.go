@@ -45,8 +45,21 @@ func (c *Conn) End() {
 	mine := c.batch == batchMine
 	c.batch = batchNone
 	c.gathered.Send()
+	if c.partDue {
+		c.partDue = false
+		c.part.pump()
+	}
 	c.flushAnswers()
 	c.vacate(mine)
+}
+
+// sendPart passes a request to the session partition, in a batch at its end.
+func (c *Conn) sendPart(r broker.SessionRequest, done func(*broker.SessionReply)) {
+	if c.batch == batchNone {
+		c.part.send(r, done)
+		return
+	}
+	c.partDue = c.part.queue(r, done) || c.partDue
 }
 
 // clock is the time, as it was at the beginning of a batch.
@@ -302,7 +315,7 @@ func (c *Conn) route(q *publishing) {
 func (c *Conn) publishHeld(q *publishing) {
 	r := c.request(broker.OpPublish2)
 	r.Publish2 = &broker.Publish2{PacketID: q.id, Msg: q.msg}
-	c.part.send(r, func(reply *broker.SessionReply) {
+	c.sendPart(r, func(reply *broker.SessionReply) {
 		if reply.Err != nil {
 			if broker.KindOf(reply.Err) == broker.KindQuota {
 				c.e.counters.Inc(MessagesQoS2Dropped)
@@ -317,14 +330,18 @@ func (c *Conn) publishHeld(q *publishing) {
 	})
 }
 
-// Release handles PUBREL. done is called on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
+// Release handles PUBREL. done, which may be the same for every call, is called with the packet id on the executor: send PUBCOMP, unless err says that it could not be made durable (the client repeats). known
 // is false for an id that was not held.
-func (c *Conn) Release(packetID uint16, done func(known bool, err error)) {
+func (c *Conn) Release(packetID uint16, done func(packetID uint16, known bool, err error)) {
 	c.charge(waitingPacket)
-	c.enter(waitingPacket, func() { c.release(packetID, done) })
+	if c.gate.closed() {
+		c.enter(waitingPacket, func() { c.release(packetID, done) })
+		return
+	}
+	c.release(packetID, done)
 }
 
-func (c *Conn) release(packetID uint16, done func(bool, error)) {
+func (c *Conn) release(packetID uint16, done func(uint16, bool, error)) {
 	if c.clean {
 		c.mu.Lock()
 		known := c.sess != nil && c.sess.Release2(packetID)
@@ -333,29 +350,29 @@ func (c *Conn) release(packetID uint16, done func(bool, error)) {
 			c.e.counters.Inc(PacketsPubrelMissed)
 		}
 		c.credit(waitingPacket)
-		c.tell(func() { done(known, nil) })
+		c.tell(func() { done(packetID, known, nil) })
 		return
 	}
 	if c.part == nil {
 		c.credit(waitingPacket)
-		c.tell(func() { done(false, errStopped) })
+		c.tell(func() { done(packetID, false, errStopped) })
 		return
 	}
 	c.whenRoom(func() { c.releaseHeld(packetID, done) })
 }
 
 // releaseHeld passes a PUBREL to the session partition, which answers when it is durable.
-func (c *Conn) releaseHeld(packetID uint16, done func(bool, error)) {
+func (c *Conn) releaseHeld(packetID uint16, done func(uint16, bool, error)) {
 	r := c.request(broker.OpRelease)
 	r.PacketID = packetID
-	c.part.send(r, func(reply *broker.SessionReply) {
+	c.sendPart(r, func(reply *broker.SessionReply) {
 		known, err := reply.Known, reply.Err
 		c.post(func() {
 			if !known && err == nil {
 				c.e.counters.Inc(PacketsPubrelMissed)
 			}
 			c.credit(waitingPacket)
-			c.tell(func() { done(known, err) })
+			c.tell(func() { done(packetID, known, err) })
 		})
 	})
 }

@@ -260,7 +260,7 @@ func TestQoS2OfCleanPublisher(t *testing.T) {
 	d := b.Connect(t, e, edgetest.Clean("c"))
 	release := func(id uint16) bool {
 		known := make(chan bool, 1)
-		d.Do(func(c *edge.Conn) { c.Release(id, func(k bool, _ error) { known <- k }) })
+		d.Do(func(c *edge.Conn) { c.Release(id, func(_ uint16, k bool, _ error) { known <- k }) })
 		return receive(t, known)
 	}
 	b.Router.Hold()

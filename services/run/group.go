@@ -23,6 +23,7 @@ type Options struct {
 	Logger       *slog.Logger  // Logger gets one info line per change of state; nil means silence.
 	StartTimeout time.Duration // StartTimeout is the time one service has to become ready; 0 means 60 s.
 	StopTimeout  time.Duration // StopTimeout is the time one service has to drain; 0 means 15 s.
+	Ready        func()        // Ready is called when every service has started; nil: nothing is.
 }
 
 // Group runs services in the order in which they were added.
@@ -65,6 +66,9 @@ func (g *Group) Run(ctx context.Context) error {
 	started, err := g.start(ctx, w)
 	if err == nil {
 		g.opts.Logger.Info("all services are ready", "count", started)
+		if g.opts.Ready != nil {
+			g.opts.Ready()
+		}
 		select {
 		case <-ctx.Done():
 			g.opts.Logger.Info("stopping", "reason", context.Cause(ctx).Error())

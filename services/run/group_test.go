@@ -165,3 +165,17 @@ func deaf(context.Context) error {
 	time.Sleep(30 * time.Second) // fake time of the test's bubble
 	return nil
 }
+
+// Ready comes once, when everything has started.
+func TestGroupTellsWhenAllAreReady(t *testing.T) {
+	t.Parallel()
+	var d diary
+	ctx, cancel := context.WithCancel(t.Context())
+	g := run.NewGroup(run.Options{Ready: func() { d.add("ready"); cancel() }})
+	g.Add("a", d.service("a"))
+	g.Add("b", d.service("b"))
+	if err := g.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d.want(t, "start a", "start b", "ready", "stop b", "stop a")
+}

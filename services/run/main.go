@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 )
 
@@ -69,10 +68,8 @@ var ErrSignal = errors.New("signal")
 func Main(fn func(ctx context.Context) error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	floor := reserve()
-	code := supervise(fn, signals, os.Stderr)
-	runtime.KeepAlive(floor)
-	os.Exit(code)
+	pace()
+	os.Exit(supervise(fn, signals, os.Stderr))
 }
 
 // supervise is Main without the process around it.

@@ -9,10 +9,9 @@ type ring struct {
 	n    int
 }
 
-const (
-	ringMin  = 4 // first room
-	ringKeep = 8 // room an empty ring keeps, so that a session which delivers one message at a time does not allocate for each
-)
+// ringMin is the first room. An empty ring keeps none: a session that says nothing holds no memory for messages, and the next message finds a room that
+// another session left.
+const ringMin = 4
 
 // at is the i-th element from the front; the pointer holds until the next push or pop.
 func (r *ring) at(i int) *entry { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
@@ -81,7 +80,7 @@ func grown(n int) int {
 // shrink gives memory back once a ring is nearly empty.
 func (r *ring) shrink() {
 	switch {
-	case r.n == 0 && len(r.buf) > ringKeep:
+	case r.n == 0:
 		give(r.buf)
 		r.buf, r.head = nil, 0
 	case len(r.buf) >= 64 && r.n <= len(r.buf)/8:
@@ -102,11 +101,15 @@ func (r *ring) resize(size int) {
 // ringLarge is the largest room that is used again: sessions that fill and drain their queues all the time do not allocate for it.
 const ringLarge = 256
 
-var rooms16, rooms64, roomsLarge sync.Pool // of *[16]entry, *[64]entry, *[ringLarge]entry
+var rooms4, rooms16, rooms64, roomsLarge sync.Pool // of *[ringMin]entry, *[16]entry, *[64]entry, *[ringLarge]entry
 
 // room is empty memory for so many messages.
 func room(size int) []entry {
 	switch size {
+	case ringMin:
+		if b, ok := rooms4.Get().(*[ringMin]entry); ok {
+			return b[:]
+		}
 	case 16:
 		if b, ok := rooms16.Get().(*[16]entry); ok {
 			return b[:]
@@ -126,6 +129,8 @@ func room(size int) []entry {
 // give takes memory back that nothing refers to and that is clear.
 func give(buf []entry) {
 	switch len(buf) {
+	case ringMin:
+		rooms4.Put((*[ringMin]entry)(buf))
 	case 16:
 		rooms16.Put((*[16]entry)(buf))
 	case 64:

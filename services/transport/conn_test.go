@@ -135,6 +135,27 @@ func TestInfo(t *testing.T) {
 	})
 }
 
+func TestForgetInfo(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind transport.Kind) {
+		s := start(t, kind, option{template: func(h *handler) {
+			h.data = func(c transport.Conn, b []byte) (int, error) {
+				c.ForgetInfo()
+				if c.Info() != nil {
+					t.Error("not forgotten")
+				}
+				panic("what the log says of the connection is gone, too")
+			}
+		}})
+		c := s.dial(t)
+		write(t, c, []byte("x"))
+		h := s.handler(t)
+		wantReason(t, h, transport.ErrPanic)
+		if h.conn.Info() != nil {
+			t.Error("remembered after the end")
+		}
+	})
+}
+
 func TestReadLimit(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind transport.Kind) {
 		s := start(t, kind, option{cfg: func(c *transport.Config) { c.ReadLimit = 40_000 }, template: packets})

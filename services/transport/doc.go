@@ -13,11 +13,10 @@
 //
 // # What a Handler must do
 //
-// It must not block: nothing in Conn does. What takes time is done elsewhere
-// and comes back through Post; PauseRead holds the peer back meanwhile. It keeps
-// nothing of the slice given to Data. It does not ask for goroutines: today each
-// connection has one that reads, an event loop may replace it behind the same
-// interface.
+// It must not block: nothing in Conn does, and many connections share the
+// goroutine that calls it. What takes time is done elsewhere and comes back through
+// Post; PauseRead holds the peer back meanwhile. It keeps nothing of the slice given
+// to Data, which is the same buffer for all connections of a loop.
 //
 // # Bounds
 //
@@ -36,11 +35,35 @@
 // proxy.MaxHeader bytes within Config.ProxyTimeout; without it there is no
 // connection. Info.Remote is then the client's address and Info.Via the proxy's.
 //
+// # Event loops
+//
+// On Linux, unless Config.Transport says otherwise, a connection belongs to one of
+// a few event loops once its handshakes are done (loop_*.go). An idle one is then a
+// struct and the kernel's socket: no goroutine, buffer, timer or closure. A loop
+// reads at most 32 KB from a connection in a turn, into its own buffer, runs the
+// Handlers, and flushes every connection that was written to once at the turn's
+// end; what was posted to another loop meanwhile wakes that one once. What the
+// kernel does not take stays with the connection until epoll says that it may be
+// written. Its epoll set is a descriptor in the runtime's poller, so a waiting loop
+// occupies no thread, and is woken by a deadline in the past, without a system
+// call. A lazy wheel per loop keeps the deadlines, 20 to 40 ms late.
+//
+// crypto/tls reads from and writes to buffers there (sealed.go) and goes on after
+// "nothing to read yet". Handshakes have a goroutine each, of which all but one
+// processor's worth may compute at a time: a flood of them leaves the loops theirs.
+//
+// Elsewhere, and with Config.Transport "goroutine", each connection has a goroutine
+// that reads. The tests of this package run both ways.
+//
 // # Inside
 //
-// Conn state is guarded by conn.mu, the table of connections by Listener.mu;
-// they are never held together, nor across I/O or a Handler's method. The one
-// callback under conn.mu is the encoder given to AppendFrom. A connection's
-// goroutine reads, and is the last to leave: it waits for the batch that runs
-// (serial.go) and for the writer (output.go) before it reports Closed.
+// The state of a connection is guarded by conn.mu or loopConn.mu, a loop's queue by
+// loop.mu, the table of connections by Listener.mu, the use of the loops by
+// Loops.mu. None is held while another one is taken but Listener.mu, under which
+// Loops.mu and then loop.mu may be; none across I/O or a Handler's method. The one
+// callback under the connection's lock is the encoder given to AppendFrom.
+//
+// The goroutine of a connection without a loop is the last to leave: it waits for
+// the batch that runs (serial.go) and for the writer (output.go) before it reports
+// Closed.
 package transport

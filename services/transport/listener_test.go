@@ -359,6 +359,8 @@ func TestValidate(t *testing.T) {
 		"default with an address": {func(*transport.Config) {}, ""},
 		"ssl is tls":              {func(c *transport.Config) { c.Kind, c.CertFile, c.KeyFile = "ssl", "c", "k" }, ""},
 		"kind":                    {func(c *transport.Config) { c.Kind = "udp" }, "kind"},
+		"transport":               {func(c *transport.Config) { c.Transport = "threads" }, "transport"},
+		"goroutines":              {func(c *transport.Config) { c.Transport = transport.Goroutine }, ""},
 		"bind":                    {func(c *transport.Config) { c.Bind = "1883" }, "bind"},
 		"max_clients":             {func(c *transport.Config) { c.MaxClients = 0 }, "max_clients"},
 		"pending below high":      {func(c *transport.Config) { c.MaxPending = c.HighWater - 1 }, "max_pending"},

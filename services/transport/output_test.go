@@ -200,6 +200,71 @@ func TestSteadyPostingStarvesNobody(t *testing.T) {
 	wantReason(t, h, "normal")
 }
 
+// BenchmarkFanOut is one batch of one connection that writes 256 bytes to each of
+// 200 others; ns/op is per delivery, the clients' reading included.
+func BenchmarkFanOut(b *testing.B) {
+	const targets, size = 200, 256
+	cfg := transport.Default()
+	cfg.Bind, cfg.Transport = "127.0.0.1:0", mode
+	accepted := make(chan *handler, targets+1)
+	l, err := transport.New(cfg, transport.Deps{
+		Log: slog.New(slog.DiscardHandler),
+		Accept: func(c transport.Conn) transport.Handler {
+			h := &handler{conn: c, closed: make(chan error, 1)}
+			accepted <- h
+			return h
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := l.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	var got, readers sync.WaitGroup
+	var conns []net.Conn
+	var handlers []*handler
+	var posts []func()
+	message := make([]byte, size)
+	for range targets + 1 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		h := <-accepted
+		conns, handlers = append(conns, c), append(handlers, h)
+		posts = append(posts, func() { h.conn.Append(message) })
+		readers.Go(func() {
+			for buf := make([]byte, size); ; got.Done() {
+				if _, err := io.ReadFull(c, buf); err != nil {
+					return
+				}
+			}
+		})
+	}
+	source := handlers[targets].conn
+	batch := func() {
+		for i := range targets {
+			handlers[i].conn.Post(posts[i])
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += targets {
+		got.Add(targets)
+		source.Post(batch)
+		got.Wait()
+	}
+	b.StopTimer()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	readers.Wait()
+	if err := l.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 func BenchmarkEcho(b *testing.B) {
 	cfg := transport.Default()
 	cfg.Bind, cfg.Transport = "127.0.0.1:0", mode

@@ -81,6 +81,9 @@ func (f *Fleet) Run(ctx context.Context, r Run) (Measure, error) {
 			return Measure{}, err
 		}
 	}
+	if err := r.mark(ctx); err != nil {
+		return Measure{}, err
+	}
 	if err := f.reset(r.Messages); err != nil {
 		return Measure{}, err
 	}
@@ -95,10 +98,17 @@ func (f *Fleet) Run(ctx context.Context, r Run) (Measure, error) {
 	err := f.until(ctx, "publish", r.Duration, done)
 	m, err2 := f.measure()
 	f.publishing, f.rate = false, 0
-	if err := errors.Join(err, err2); err != nil {
+	if err := errors.Join(err, err2, r.mark(ctx)); err != nil {
 		return m, err
 	}
 	return m, f.settle(ctx, r.Drain)
+}
+
+func (r *Run) mark(ctx context.Context) error {
+	if r.Mark == nil {
+		return nil
+	}
+	return r.Mark(ctx)
 }
 
 // Collect serves the connections without publishing until want messages have been delivered since the fleet exists, for a time at most, and no longer than

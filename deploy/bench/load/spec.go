@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"crypto/tls"
 	"net/netip"
 	"time"
@@ -82,4 +83,6 @@ type Run struct {
 	Duration time.Duration // at most; required: no run is without bounds
 	Warmup   time.Duration // before it, not measured; what is lost then is counted all the same
 	Drain    time.Duration // to wait for what is under way, as long as something arrives; 0: 5 s
+
+	Mark func(context.Context) error // called right before and right after the measured part, outside of its time and CPU; nil: nobody wants to know
 }

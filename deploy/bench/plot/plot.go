@@ -5,6 +5,7 @@ import (
 	"html"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -90,12 +91,19 @@ func (c Chart) draw(b *strings.Builder) {
 	}
 }
 
+// marked is up to how many points of a line each has a mark.
+const marked = 20
+
 func (l Line) draw(b *strings.Builder, i int, x, y *axis) {
 	style := fmt.Sprintf(`fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s"`, colours[i%len(colours)], dashes[i%len(dashes)])
 	var path strings.Builder
 	for _, p := range l.Points {
-		if x.fits(p.X) && y.fits(p.Y) {
-			fmt.Fprintf(&path, "%.1f,%.1f ", x.at(p.X), y.at(p.Y))
+		if !x.fits(p.X) || !y.fits(p.Y) {
+			continue
+		}
+		fmt.Fprintf(&path, "%.1f,%.1f ", x.at(p.X), y.at(p.Y))
+		if len(l.Points) <= marked {
+			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", x.at(p.X), y.at(p.Y), colours[i%len(colours)])
 		}
 	}
 	fmt.Fprintf(b, `<polyline points="%s" %s/>`+"\n", strings.TrimSpace(path.String()), style)
@@ -147,7 +155,7 @@ func (a *axis) ticks() []float64 {
 			list = append(list, v)
 		}
 		if len(list) < 2 {
-			list = []float64{a.min, a.max}
+			list = slices.Compact([]float64{a.min, a.max})
 		}
 		return list
 	}
@@ -170,8 +178,10 @@ func short(v float64) string {
 	switch {
 	case math.Abs(v) >= 1e6:
 		v, unit = v/1e6, "M"
-	case math.Abs(v) >= 1e4:
+	case math.Abs(v) >= 1e3:
 		v, unit = v/1e3, "k"
+	case math.Abs(v) < 1e-9: // also the zero with a sign
+		v = 0
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64) + unit
 }

@@ -41,7 +41,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	if n := elements(t, text); n["polyline"] != 3 || n["g"] != 3 {
+	if n := elements(t, text); n["polyline"] != 3 || n["g"] != 3 || n["circle"] != 4 {
 		t.Errorf("%v", n)
 	}
 	for _, want := range []string{"a &lt; b &amp; c", "bar 5", ">one<", ">two<", ">three<"} {

@@ -47,6 +47,9 @@ type Options struct {
 	Subscribed bool          // conn: with one subscription each
 	Idle       int           // p2p: further connections with one subscription each that say nothing
 
+	Mark     func(context.Context) error // called right before and right after the measured part of a run; nil: nobody wants to know
+	Silence  time.Duration               // conn: after one message on each connection, before the second look
+	Look     func(context.Context) error // conn: called twice, with all connected and at rest, and after Silence; nil: there are neither messages nor silence
 	Rest     func(context.Context) error // makes the broker collect its garbage before its memory is measured; nil: nothing does
 	Progress func(load.Progress)
 	Between  func(context.Context) (process.Group, error) // offline: what happens to the broker before the sessions come back; nil: nothing
@@ -112,5 +115,5 @@ func (o *Options) sender(n, copies int, topics ...string) load.Client {
 func number(text string, n int) string { return strings.ReplaceAll(text, "%i", strconv.Itoa(n)) }
 
 func (o *Options) run() load.Run {
-	return load.Run{Rate: o.Rate, Messages: o.Messages, Duration: o.Duration, Warmup: o.Warmup, Drain: o.Drain}
+	return load.Run{Rate: o.Rate, Messages: o.Messages, Duration: o.Duration, Warmup: o.Warmup, Drain: o.Drain, Mark: o.Mark}
 }

@@ -20,11 +20,15 @@ func Conn(ctx context.Context, o Options) (Result, error) {
 	}
 	var list []load.Client
 	for i := range o.Count {
+		c, copies := o.client(i), 0
 		if o.Subscribed {
-			list = append(list, o.receiver(i, number(o.Topic, i)))
-		} else {
-			list = append(list, o.client(i))
+			c, copies = o.receiver(i, number(o.Topic, i)), 1
 		}
+		if o.Look != nil {
+			c.Publish = o.sender(i, copies, number(o.Topic, i)).Publish
+			c.Publish.Limit = 1
+		}
+		list = append(list, c)
 	}
 	err = s.prepare(ctx, list[:o.Count/10])
 	early, m := s.Connected(), &s.result.Measure
@@ -44,11 +48,31 @@ func Conn(ctx context.Context, o Options) (Result, error) {
 	if err == nil {
 		err = s.grown(n - early)
 	}
+	if err == nil && o.Look != nil {
+		err = s.stir(ctx)
+	}
 	if gone := n - s.Connected(); err == nil && gone > 0 {
 		err = fmt.Errorf("%d connections ended while they were idle: %w", gone, s.FirstError())
 	}
 	s.result.Connect = ConnectResult{Seconds: m.Elapsed.Seconds(), BrokerCPU: micros(m.BrokerCPU) / float64(max(n-early, 1))}
 	return s.finish(uint64(n-early), err)
+}
+
+// stir looks, has every connection send its message, which it receives itself if it is subscribed, is silent, and looks again.
+func (s *stage) stir(ctx context.Context) error {
+	if err := s.o.Look(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Run(ctx, load.Run{Duration: time.Minute, Drain: s.o.Drain}); err != nil {
+		return err
+	}
+	if n := s.Connected(); s.Sent() < uint64(n) {
+		return fmt.Errorf("%d connections sent %d messages", n, s.Sent())
+	}
+	if _, err := s.Collect(ctx, 1<<62, max(s.o.Silence, time.Millisecond), time.Hour); err != nil {
+		return err
+	}
+	return s.o.Look(ctx)
 }
 
 // prepare connects the first clients and takes the memory with them for the beginning.

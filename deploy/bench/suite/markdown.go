@@ -148,6 +148,9 @@ func (l Line) rows(b *strings.Builder, names []string) {
 				return "-"
 			}
 			text := round(l.Cells[at].Median[i])
+			if f.Unit == byteUnit && l.Cells[at].Median[i] <= 0 {
+				text = "less than the noise"
+			}
 			if name == "mosquitto" {
 				if f.Mosq != "" {
 					text += " (" + f.Mosq + ")"

@@ -37,6 +37,8 @@ type Sample struct {
 	Load     string          `json:"load"` // of the machine, before it
 	Settings Settings        `json:"settings"`
 	Result   scenario.Result `json:"result"`
+
+	Profiles map[string][]byte `json:"-"` // of the heap, for go tool pprof, by the moment at which they were taken
 }
 
 // Row is a scenario and its figures.
@@ -55,32 +57,35 @@ type Scale struct {
 	Quick       bool          `json:"quick"`
 	Duration    time.Duration `json:"duration"`
 	Warmup      time.Duration `json:"warmup"`
+	Messages    uint64        `json:"messages"`      // of p2p-q0
 	Connections int           `json:"connections"`   // idle ones
 	Connects    int           `json:"connects"`      // of the connect row
 	PerClient   int           `json:"subscriptions"` // of each of 1,000 connections
 	Retained    int           `json:"retained"`
 	Sessions    int           `json:"sessions"`
 	Settle      time.Duration `json:"settle"`
+	Silence     time.Duration `json:"silence"` // of idle connections, after a message on each
 	Repetitions int           `json:"repetitions"`
-	Budget      time.Duration `json:"budget"` // no repetition begins that would end after it, as far as that can be foretold
+	Budget      time.Duration `json:"budget"` // samples after the first of each row are taken as far as they fit into it, the cheapest first
 }
 
 // Full is for publication, within 25 minutes.
 func Full() Scale {
-	return Scale{Duration: 4 * time.Second, Warmup: time.Second, Connections: 18000, Connects: 10000, PerClient: 1000, Retained: 100_000, Sessions: 1000,
-		Settle: 12 * time.Second, Repetitions: 3, Budget: 24 * time.Minute}
+	return Scale{Duration: 4 * time.Second, Warmup: time.Second, Messages: 1_000_000, Connections: 18000, Connects: 10000, PerClient: 1000, Retained: 100_000, Sessions: 1000,
+		Settle: 12 * time.Second, Silence: 30 * time.Second, Repetitions: 3, Budget: 24 * time.Minute}
 }
 
 // Quick is the same scenarios with less, within 4 minutes.
 func Quick() Scale {
-	return Scale{Quick: true, Duration: 1500 * time.Millisecond, Warmup: 500 * time.Millisecond, Connections: 3000, Connects: 3000, PerClient: 100, Retained: 20_000,
-		Sessions: 200, Settle: 2 * time.Second, Repetitions: 1, Budget: 4 * time.Minute}
+	return Scale{Quick: true, Duration: 1500 * time.Millisecond, Warmup: 500 * time.Millisecond, Messages: 300_000, Connections: 3000, Connects: 3000, PerClient: 100, Retained: 20_000,
+		Sessions: 200, Settle: 2 * time.Second, Silence: 8 * time.Second, Repetitions: 1, Budget: 4 * time.Minute}
 }
 
 // stand is where one sample is taken: a running broker, and how to load it.
 type stand struct {
 	broker   Broker
 	scale    Scale
+	turn     int // of the sample among those of its row and broker, from 0
 	progress func(load.Progress)
 }
 

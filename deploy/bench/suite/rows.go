@@ -21,10 +21,13 @@ func Rows() []Row {
 	cpu := func(bar float64, exact bool, emqx, flash, mosq string) []Figure {
 		return []Figure{{Name: "per delivered message", Unit: cpuUnit, Bar: bar, Exact: exact, EMQX: emqx, Flash: flash, Mosq: mosq}}
 	}
+	allocating := func(list []Figure, bar float64) []Figure {
+		return append(list, Figure{Name: "per delivered message", Unit: "allocations", Bar: bar})
+	}
 	return []Row{
-		{Key: "p2p-q0", Title: "p2p, 50 pairs, 100 in flight each, QoS 0", Figures: cpu(0.8, false, "11.6", "0.77", "5.9"), run: p2p(0, 100)},
-		{Key: "p2p-q1", Title: "p2p, 50 pairs, 20 in flight each, QoS 1", Figures: cpu(1.6, true, "21", "1.5", "9.3"), run: p2p(1, 20)},
-		{Key: "p2p-q2", Title: "p2p, 50 pairs, 20 in flight each, QoS 2", Figures: cpu(2.8, true, "39", "2.6", "22"), run: p2p(2, 20)},
+		{Key: "p2p-q0", Title: "p2p, 50 pairs, 100 in flight each, QoS 0", Figures: allocating(cpu(0.8, false, "11.6", "0.77", "5.9"), 0.01), run: p2pMessages},
+		{Key: "p2p-q1", Title: "p2p, 50 pairs, 20 in flight each, QoS 1", Figures: allocating(cpu(1.6, true, "21", "1.5", "9.3"), 0), run: p2p(1, 20)},
+		{Key: "p2p-q2", Title: "p2p, 50 pairs, 20 in flight each, QoS 2", Figures: allocating(cpu(2.8, true, "39", "2.6", "22"), 0), run: p2p(2, 20)},
 		{Key: "fanout-q0", Title: "fan-out 1->1000, 32 in flight, QoS 0", Figures: cpu(1.2, false, "11.8", "1.7", "8.1"), run: fanout(0, 1000)},
 		{Key: "fanout-q1", Title: "fan-out 1->1000, 32 in flight, QoS 1", Figures: cpu(1.8, true, "19.5", "1.8", "10"), run: fanout(1, 1000)},
 		{Key: "shared-q1", Title: "500 publishers -> 5 shared subscribers, 4 in flight each, QoS 1", Figures: cpu(2.5, true, "50", "1.9 (loses)", "7.4"), run: shared},
@@ -34,9 +37,9 @@ func Rows() []Row {
 			{Name: "p99", Unit: "us", Bar: 300, Exact: true, EMQX: "324", Flash: "250", Mosq: "340"},
 			{Name: "per delivered message", Unit: cpuUnit},
 		}, run: latency},
-		{Key: "idle-tcp", Title: "RSS per idle connection with one subscription, TCP", Figures: memory(1200, "31 KB", "4.9 KB", "1.0 KB"), run: idle(load.TCP), files: 18000},
-		{Key: "idle-ws", Title: "RSS per idle connection with one subscription, WebSocket", Figures: memory(1500, "", "", ""), run: idle(load.WS), files: 18000},
-		{Key: "idle-tls", Title: "RSS per idle connection with one subscription, TLS", Figures: memory(9000, "", "", ""), run: idle(load.TLS), files: 18000},
+		{Key: "idle-tcp", Title: "idle connections with one subscription each, TCP", Figures: idleFigures(1200, "31 KB", "4.9 KB", "1.0 KB"), run: idle(load.TCP), files: 18000},
+		{Key: "idle-ws", Title: "idle connections with one subscription each, WebSocket", Figures: idleFigures(1500, "", "", ""), run: idle(load.WS), files: 18000},
+		{Key: "idle-tls", Title: "idle connections with one subscription each, TLS", Figures: idleFigures(9000, "", "", ""), run: idle(load.TLS), files: 18000},
 		{Key: "connect", Title: "connect + authenticate, TCP", Figures: []Figure{{Name: "per connection", Unit: cpuUnit, Bar: 60, EMQX: "274", Flash: "39", Mosq: "28"}}, run: connect},
 		{Key: "subs", Title: "subscriptions on 1,000 connections; then one message in flight, each matching one of them", Figures: []Figure{
 			{Name: "per subscription", Unit: byteUnit, Bar: 250, Flash: "1436", Mosq: "1763"},
@@ -56,28 +59,48 @@ func Rows() []Row {
 	}
 }
 
-func memory(bar float64, emqx, flash, mosq string) []Figure {
-	return []Figure{{Name: "per connection", Unit: byteUnit, Bar: bar, EMQX: emqx, Flash: flash, Mosq: mosq}}
+// p2pMessages is p2p of QoS 0 with a number of messages, so that what the process allocates while it is idle, too, has its share of them and not of seconds.
+func p2pMessages(ctx context.Context, s *stand) (Sample, error) {
+	return pairs(ctx, s, 0, 100, s.scale.Messages)
 }
 
 func p2p(qos byte, inflight int) func(context.Context, *stand) (Sample, error) {
-	return func(ctx context.Context, s *stand) (Sample, error) {
-		o, err := s.options(load.TCP, 100)
-		if err != nil {
+	return func(ctx context.Context, s *stand) (Sample, error) { return pairs(ctx, s, qos, inflight, 0) }
+}
+
+// pairs measures for the usual time, or until so many messages were sent.
+func pairs(ctx context.Context, s *stand, qos byte, inflight int, messages uint64) (Sample, error) {
+	o, err := s.options(load.TCP, 100)
+	if err != nil {
+		return Sample{}, err
+	}
+	o.Count, o.QoS, o.Inflight = 50, qos, inflight
+	if o.Messages = messages; messages > 0 {
+		o.Duration = time.Minute
+	}
+	if a, ok := s.broker.(*apart); ok {
+		o.SubAddr = a.last()
+		if err := s.remember(o.SubAddr); err != nil {
 			return Sample{}, err
 		}
-		o.Count, o.QoS, o.Inflight = 50, qos, inflight
-		if a, ok := s.broker.(*apart); ok {
-			o.SubAddr = a.last()
-			if err := s.remember(o.SubAddr); err != nil {
-				return Sample{}, err
-			}
-		}
+	}
+	p, ok := s.broker.(*pando)
+	if !ok {
 		r, err := scenario.P2P(ctx, o)
 		return sample(r, r.PerUnit), err
 	}
+	idle, err := p.idleMallocs(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	m := mallocs{ops: p.info.Ops}
+	o.Mark = m.mark
+	r, err := scenario.P2P(ctx, o)
+	n := float64(max(r.Measure.Delivered, 1))
+	result := sample(r, r.PerUnit, m.made/n)
+	result.Note += fmt.Sprintf(" of the allocations %s per message are those of an idle process, %.0f per second", round(idle*r.Measure.Elapsed.Seconds()/n), idle)
+	return result, err
 }
-
 func fanout(qos byte, receivers int) func(context.Context, *stand) (Sample, error) {
 	return func(ctx context.Context, s *stand) (Sample, error) {
 		o, err := s.options(load.TCP, receivers)
@@ -110,20 +133,6 @@ func latency(ctx context.Context, s *stand) (Sample, error) {
 	result := sample(r, float64(r.Measure.Latency.P50), float64(r.Measure.Latency.P99), r.PerUnit)
 	result.Note += fmt.Sprintf(" generator late by p50 %d us, p99 %d us", r.Measure.Late.P50, r.Measure.Late.P99)
 	return result, err
-}
-
-func idle(kind string) func(context.Context, *stand) (Sample, error) {
-	return func(ctx context.Context, s *stand) (Sample, error) {
-		o, err := s.options(kind, s.scale.Connections)
-		if err != nil {
-			return Sample{}, err
-		}
-		o.Count, o.Subscribed, o.Settle = s.scale.Connections, true, s.scale.Settle
-		r, err := scenario.Conn(ctx, o)
-		result := sample(r, r.Memory.Each)
-		result.Note += fmt.Sprintf(" %d connections", r.Books.Clients)
-		return result, err
-	}
 }
 
 func connect(ctx context.Context, s *stand) (Sample, error) {

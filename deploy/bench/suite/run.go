@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,23 +68,46 @@ func Run(ctx context.Context, o Options) (Table, error) {
 	for _, r := range rows {
 		t.Lines = append(t.Lines, Line{Key: r.Key, Title: r.Title, Figures: r.Figures})
 	}
-	begin, longest := time.Now(), time.Duration(0)
+	begin, took := time.Now(), make([]time.Duration, len(rows))
 	for n := range t.Scale.Repetitions {
-		round := time.Now()
-		if n > 0 && time.Since(begin)+longest > t.Scale.Budget {
-			fmt.Fprintf(o.Report, "no time for repetition %d of %d\n", n+1, t.Scale.Repetitions)
-			break
+		fit := make([]bool, len(rows))
+		for i := range fit {
+			fit[i] = true
+		}
+		if n > 0 {
+			fit = affordable(took, t.Scale.Budget-time.Since(begin))
 		}
 		for i, r := range rows {
+			if !fit[i] {
+				fmt.Fprintf(o.Report, "%-10s no time for sample %d of %d\n", r.Key, n+1, t.Scale.Repetitions)
+				continue
+			}
+			row := time.Now()
 			if err := t.take(ctx, o, r, &t.Lines[i], n); err != nil {
 				return t, err
 			}
+			took[i] = time.Since(row)
 		}
-		longest = max(longest, time.Since(round))
 	}
 	t.Took = time.Since(begin)
 	t.finish()
 	return t, nil
+}
+
+// affordable chooses the rows that are taken once more when not all of them fit into the time that is left: the cheapest first.
+func affordable(took []time.Duration, left time.Duration) []bool {
+	order := make([]int, len(took))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(took[a], took[b]) })
+	fit := make([]bool, len(took))
+	for _, i := range order {
+		if left -= took[i]; left >= 0 {
+			fit[i] = true
+		}
+	}
+	return fit
 }
 
 func (o Options) chosen() []Row {
@@ -135,7 +159,7 @@ func (t *Table) take(ctx context.Context, o Options, r Row, line *Line, n int) e
 		c := list[(i+n)%len(list)]
 		cell := line.cell(c.name)
 		begin := time.Now()
-		s, err := t.sample(ctx, o, r, c.make)
+		s, err := t.sample(ctx, o, r, c.make, len(cell.Samples))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -151,10 +175,10 @@ func (t *Table) take(ctx context.Context, o Options, r Row, line *Line, n int) e
 }
 
 // sampleTime is the longest that one sample may take.
-const sampleTime = 3 * time.Minute
+const sampleTime = 4 * time.Minute
 
 // sample starts a broker, asks it what it is set to, and measures.
-func (t *Table) sample(ctx context.Context, o Options, r Row, fresh func(string) (Broker, error)) (s Sample, err error) {
+func (t *Table) sample(ctx context.Context, o Options, r Row, fresh func(string) (Broker, error), turn int) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "pando-bench-")
@@ -185,7 +209,7 @@ func (t *Table) sample(ctx context.Context, o Options, r Row, fresh func(string)
 			return s, errors.Join(err, end(b))
 		}
 	}
-	s, err = r.run(ctx, &stand{broker: b, scale: t.Scale, progress: o.Progress})
+	s, err = r.run(ctx, &stand{broker: b, scale: t.Scale, turn: turn, progress: o.Progress})
 	if err == nil && r.lone {
 		set, err = b.Settings(ctx)
 	}
@@ -224,10 +248,25 @@ func (t *Table) finish() {
 	for i := range apart.Cells {
 		c := &apart.Cells[i]
 		base := together.cell(c.Broker)
-		if base != nil && len(c.Median) == 1 && len(base.Median) == 1 && base.Median[0] > 0 {
+		if base != nil && len(c.Median) == 1 && len(base.Median) > 0 && base.Median[0] > 0 {
 			c.Median = append(c.Median, c.Median[0]/base.Median[0])
 		}
 	}
+}
+
+// Profiles are those that the samples brought, by row, broker and moment: "idle-tcp-pando-silent".
+func (t Table) Profiles() map[string][]byte {
+	all := map[string][]byte{}
+	for _, l := range t.Lines {
+		for _, c := range l.Cells {
+			for _, s := range c.Samples {
+				for moment, profile := range s.Profiles {
+					all[l.Key+"-"+c.Broker+"-"+moment] = profile
+				}
+			}
+		}
+	}
+	return all
 }
 
 func (t *Table) line(key string) *Line {
@@ -249,7 +288,7 @@ func (l *Line) cell(broker string) *Cell {
 	return nil
 }
 
-// medians of each figure over the samples.
+// medians of each figure over the samples. The first sample has every figure.
 func medians(list []Sample) []float64 {
 	if len(list) == 0 {
 		return nil
@@ -258,7 +297,9 @@ func medians(list []Sample) []float64 {
 	for i := range list[0].Values {
 		var v []float64
 		for _, s := range list {
-			v = append(v, s.Values[i])
+			if i < len(s.Values) { // a figure that not every sample takes
+				v = append(v, s.Values[i])
+			}
 		}
 		slices.Sort(v)
 		m := v[len(v)/2]

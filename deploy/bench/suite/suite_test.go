@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func measured(values ...float64) Cell {
@@ -145,5 +146,18 @@ func TestGrowthRows(t *testing.T) {
 	}
 	if rows := GrowthRows(Scale{Connections: 3000, PerClient: 100}); rows[len(rows)-1].Key != "receivers-3000" {
 		t.Errorf("the last is %s", rows[len(rows)-1].Key)
+	}
+}
+
+// When time is short the cheap rows get their repetitions, and the dear ones have fewer samples.
+func TestAffordable(t *testing.T) {
+	t.Parallel()
+	took := []time.Duration{10 * time.Second, time.Minute, 5 * time.Second, 20 * time.Second}
+	for left, want := range map[time.Duration][]bool{
+		time.Hour: {true, true, true, true}, 40 * time.Second: {true, false, true, true}, 15 * time.Second: {true, false, true, false}, -time.Second: {false, false, false, false},
+	} {
+		if got := affordable(took, left); !slices.Equal(got, want) {
+			t.Errorf("%s left: %v, want %v", left, got, want)
+		}
 	}
 }

@@ -83,8 +83,11 @@ func composite(t *rapid.T, v reflect.Value, field string) {
 		for i := range v.NumField() {
 			fill(t, v.Field(i), v.Type().Field(i).Name)
 		}
-		if m, ok := v.Addr().Interface().(*broker.Message); ok && m.Topic == "" {
-			m.Topic = "t"
+		if m, ok := v.Addr().Interface().(*broker.Message); ok {
+			m.Slab = false // where the memory of a message is, its receiver decides
+			if m.Topic == "" {
+				m.Topic = "t"
+			}
 		}
 	case reflect.Array:
 		for i := range v.Len() {

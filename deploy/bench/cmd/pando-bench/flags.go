@@ -291,8 +291,8 @@ func (f *flags) run(c *cobra.Command, k kind) error {
 	result, err := k.run(c.Context(), o)
 	p.end()
 	err = errors.Join(err, stop())
-	if result.Scenario == "" {
-		return err
+	if err != nil && result.Measure.Elapsed == 0 {
+		return err // nothing was measured
 	}
 	return errors.Join(err, f.report(c.OutOrStdout(), result))
 }

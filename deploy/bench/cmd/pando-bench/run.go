@@ -190,5 +190,8 @@ func (t *table) keep(name string, r suite.Table, write func(suite.Table, io.Writ
 	if name == "growth" {
 		err = errors.Join(err, create(base+".svg", r.Plot))
 	}
+	for of, profile := range r.Profiles() {
+		err = errors.Join(err, os.WriteFile(base+"-heap-"+of+".pb.gz", profile, 0o644))
+	}
 	return err
 }
