@@ -38,11 +38,14 @@ type flights struct {
 
 const (
 	flightsList = 64 // up to how many the list is used
-	flightsKeep = 4  // room that a list begins with, and keeps when it is empty
+	flightsFew  = 4  // room that a list begins with
 )
 
-// flightRooms are lists that nobody uses: *[flightsList]flight.
-var flightRooms = sync.Pool{New: func() any { return new([flightsList]flight) }}
+// fewRooms and flightRooms are lists that nobody uses: *[flightsFew]flight, *[flightsList]flight. An empty list keeps no room.
+var (
+	fewRooms    = sync.Pool{New: func() any { return new([flightsFew]flight) }}
+	flightRooms = sync.Pool{New: func() any { return new([flightsList]flight) }}
+)
 
 // get finds an entry; nil if there is none. The pointer holds until the next put or drop.
 func (s *flights) get(id uint16) *flight {
@@ -64,11 +67,13 @@ func (s *flights) put(f flight) {
 		return
 	}
 	if s.all == nil && len(s.list) < flightsList {
-		if len(s.list) == flightsKeep && cap(s.list) < flightsList {
+		if s.list == nil {
+			s.list = fewRooms.Get().(*[flightsFew]flight)[:0]
+		} else if len(s.list) == flightsFew && cap(s.list) == flightsFew {
 			room := flightRooms.Get().(*[flightsList]flight)
-			s.list = room[:copy(room[:], s.list)]
-		} else if s.list == nil {
-			s.list = make([]flight, 0, flightsKeep)
+			n := copy(room[:], s.list)
+			s.leave()
+			s.list = room[:n]
 		}
 		s.list = append(s.list, f)
 		return
@@ -102,15 +107,18 @@ func (s *flights) drop(id uint16) {
 		s.list = s.list[:len(s.list)-1]
 		break
 	}
-	if len(s.list) == 0 && cap(s.list) > flightsKeep {
+	if len(s.list) == 0 {
 		s.leave()
 	}
 }
 
-// leave gives a long list back.
+// leave gives the list back.
 func (s *flights) leave() {
 	clear(s.list)
-	if cap(s.list) == flightsList {
+	switch cap(s.list) {
+	case flightsFew:
+		fewRooms.Put((*[flightsFew]flight)(s.list[:flightsFew]))
+	case flightsList:
 		flightRooms.Put((*[flightsList]flight)(s.list[:flightsList]))
 	}
 	s.list = nil

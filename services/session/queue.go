@@ -1,6 +1,7 @@
 package session
 
 import (
+	"sync"
 	"time"
 
 	"github.com/pando-mq/pando/services/broker"
@@ -70,7 +71,7 @@ type queue struct {
 
 func (q *queue) push(e entry, lanes int) {
 	if q.lanes == nil {
-		q.lanes = make([]lane, lanes)
+		q.lanes = laneRoom(lanes)
 	}
 	l := &q.lanes[e.lane]
 	if e.qos == 0 {
@@ -110,6 +111,25 @@ func (q *queue) left(l *lane, e *entry) {
 	l.bytes -= int64(e.size)
 	q.n--
 	q.bytes -= int64(e.size)
+	q.leave()
+}
+
+// singleLanes are those of queues without priorities that became empty: *[1]lane.
+var singleLanes = sync.Pool{New: func() any { return new([1]lane) }}
+
+func laneRoom(lanes int) []lane {
+	if lanes == 1 {
+		return singleLanes.Get().(*[1]lane)[:]
+	}
+	return make([]lane, lanes)
+}
+
+// leave gives the memory of an empty queue back. Its lanes hold none then, see [ring]. With priorities it stays, rather than be made for every message.
+func (q *queue) leave() {
+	if q.n == 0 && q.zeroLen == 0 && len(q.lanes) == 1 {
+		singleLanes.Put((*[1]lane)(q.lanes))
+		q.lanes = nil
+	}
 }
 
 // frontZero is the next QoS 0 message, nil if there is none.
@@ -129,6 +149,7 @@ func (q *queue) popZero(lane int) entry {
 	e := q.lanes[lane].zero.pop()
 	q.zeroLen--
 	q.zeroBytes -= int64(e.size)
+	q.leave()
 	return e
 }
 
