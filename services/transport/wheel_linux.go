@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	wheelTick  = 20 * time.Millisecond
@@ -13,6 +16,7 @@ const (
 type wheel struct {
 	slots   [wheelSlots][]watched
 	at      int64 // the tick looked at last
+	soon    int64 // nothing is before; next looks from there on
 	entries int
 }
 
@@ -27,13 +31,13 @@ type watched struct {
 // put has a connection looked at when due comes, or before.
 func (w *wheel) put(c *loopConn, now, due time.Duration) {
 	if w.entries == 0 {
-		w.at = int64(now / wheelTick)
+		w.at, w.soon = int64(now/wheelTick), math.MaxInt64
 	}
 	tick := min(max(int64(due/wheelTick)+1, w.at+1), w.at+wheelSlots-1)
 	if c.watched != 0 && c.watched <= tick {
 		return
 	}
-	c.watched = tick
+	c.watched, w.soon = tick, min(w.soon, tick)
 	slot := &w.slots[tick%wheelSlots]
 	*slot = append(*slot, watched{c.slot, tick})
 	w.entries++
@@ -44,11 +48,11 @@ func (w *wheel) next() time.Duration {
 	if w.entries == 0 {
 		return 0
 	}
-	for tick := w.at + 1; ; tick++ {
-		if len(w.slots[tick%wheelSlots]) > 0 {
-			return time.Duration(tick) * wheelTick
-		}
+	w.soon = max(w.soon, w.at+1)
+	for len(w.slots[w.soon%wheelSlots]) == 0 {
+		w.soon++
 	}
+	return time.Duration(w.soon) * wheelTick
 }
 
 // take moves what is due until now from the wheel to due.
