@@ -26,7 +26,7 @@ func (w *world) later(g *gateway, seconds int, topic, text string, change ...fun
 	w.streams++
 	p.seq = 1000 * w.streams
 	p.mustSend(1, 1, append(change, delayTo(seconds, topic, text))...)
-	time.Sleep(10 * time.Millisecond)
+	elapse(10 * time.Millisecond)
 	return p
 }
 
@@ -64,11 +64,11 @@ func TestDelayedPublishIsExact(t *testing.T) {
 		if n := w.stat("delayed/count"); n != 2 || w.stat("delayed/bytes") == 0 {
 			t.Fatalf("%d are kept", n)
 		}
-		time.Sleep(time.Until(began.Add(60*time.Second - time.Millisecond)))
+		elapse(time.Until(began.Add(60*time.Second - time.Millisecond)))
 		if got := w.sessions.part(4).payloads(); !slices.Equal(got, []string{"sooner"}) {
 			t.Fatalf("a millisecond too early: %v", got)
 		}
-		time.Sleep(10 * time.Millisecond) // the log gathers records for up to 2 ms
+		elapse(10 * time.Millisecond) // the log gathers records for up to 2 ms
 		if got := w.sessions.part(4).payloads(); !slices.Equal(got, []string{"sooner", "later"}) {
 			t.Fatalf("at its time: %v", got)
 		}
@@ -92,7 +92,7 @@ func TestDelayedSurvivesTheRouter(t *testing.T) {
 		w.later(g, 60, "a/b", "two")
 		w.sessions.set(w.sessions.hold, 4, true)
 		w.later(g, 1, "a/b", "unanswered")
-		time.Sleep(2 * time.Second)
+		elapse(2 * time.Second)
 		w.restart("r2")
 		if n := w.stat("delayed/count"); n != 2 {
 			t.Fatalf("%d of 2 came through", n)
@@ -102,7 +102,7 @@ func TestDelayedSurvivesTheRouter(t *testing.T) {
 		settle()
 		w.restart("r3") // what was sent, but not acknowledged, goes out under its old number
 		w.mustSubscribe(4, "a/b", "")
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		var seqs []uint64
 		texts := map[uint64]string{}
 		for _, d := range w.sessions.part(4).got {
@@ -126,7 +126,7 @@ func TestDelayedRetain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t)
 		w.later(w.gateway("g1"), 60, "r/x", "kept", retain)
-		time.Sleep(59 * time.Second)
+		elapse(59 * time.Second)
 		if got := append(w.read("#"), w.read("$delayed/#")...); len(got) != 0 {
 			t.Fatalf("found %v before its time", got)
 		}
@@ -145,7 +145,7 @@ func TestDelayedExpires(t *testing.T) {
 		g := w.gateway("g1")
 		w.later(g, 60, "a", "dead", func(m *broker.Message) { m.Expires = time.Now().Add(59 * time.Second) })
 		w.later(g, 60, "a", "alive", func(m *broker.Message) { m.Expires = time.Now().Add(61 * time.Second) })
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		if got := w.sessions.part(4).payloads(); !slices.Equal(got, []string{"alive"}) {
 			t.Fatalf("delivered %v", got)
 		}
@@ -163,7 +163,7 @@ func TestDelayedLimits(t *testing.T) {
 		if len(p.acks) != 1 || !p.acks[0].Refused {
 			t.Fatalf("answered %+v", p.acks)
 		}
-		time.Sleep(10 * time.Second)
+		elapse(10 * time.Second)
 		if p = w.later(g, 60, "c", "4"); len(p.acks) != 1 || p.acks[0].Refused {
 			t.Fatalf("with room again: %+v", p.acks)
 		}
@@ -182,7 +182,7 @@ func TestDelayedLimitIsAnsweredOneByOne(t *testing.T) {
 		w := start(t, func(w *world) { w.retained.Delayed.MaxMessages = 3 })
 		p := w.publisher(w.gateway("g1"), "$delayed/60/a")
 		p.mustSend(5, 1)
-		time.Sleep(10 * time.Millisecond)
+		elapse(10 * time.Millisecond)
 		p.acked()
 		for i, a := range p.acks {
 			if a.Refused != (i >= 3) || a.Matched == a.Refused {
@@ -216,7 +216,7 @@ func TestRetainedSnapshotHoldsItsLastEvent(t *testing.T) {
 		if n := w.stat("delayed/count"); n != 20 {
 			t.Fatalf("%d of 20 wait", n)
 		}
-		time.Sleep(11 * time.Minute)
+		elapse(11 * time.Minute)
 		if got := w.sessions.part(4).payloads(); len(got) != 20 {
 			t.Fatalf("%d of 20 came", len(got))
 		}

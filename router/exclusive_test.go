@@ -53,7 +53,7 @@ func TestExclusiveTopicHasOneHolder(t *testing.T) {
 		if again := w.mustClaim("a", "c1"); again != grant {
 			t.Fatalf("claimed once more: %d, first %d", again, grant)
 		}
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		if _, err := w.claim("a", "c2"); broker.KindOf(err) != broker.KindConflict {
 			t.Fatalf("a held topic: %v", err)
 		}
@@ -68,11 +68,11 @@ func TestExclusiveReservationLapses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t)
 		w.mustClaim("a", "c1")
-		time.Sleep(29 * time.Second)
+		elapse(29 * time.Second)
 		if _, err := w.claim("a", "c2"); broker.KindOf(err) != broker.KindConflict {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		elapse(time.Second)
 		w.mustClaim("a", "c2")
 	})
 }

@@ -120,8 +120,12 @@ func (w *world) gatewayOf(n cluster.Node) broker.Gateway {
 }
 
 // settle lets virtual time pass until retries and snapshots are over.
-func settle() {
-	time.Sleep(3 * time.Second)
+func settle() { elapse(3 * time.Second) }
+
+// elapse lets virtual time pass, and everything that is due then happen. Outside of a synctest bubble it panics.
+func elapse(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
 	synctest.Wait()
 }
 

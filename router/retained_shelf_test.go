@@ -82,7 +82,7 @@ func TestDiscOnlyMakesABrokenFileAnew(t *testing.T) {
 		if broker.KindOf(err) != broker.KindUnavailable {
 			t.Errorf("read of a broken file: %v", err)
 		}
-		time.Sleep(10 * time.Second)
+		elapse(10 * time.Second)
 		if got := w.read("r/1"); !slices.Equal(got, []string{"r/1=one"}) {
 			t.Errorf("found %v", got)
 		}

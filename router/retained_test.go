@@ -42,7 +42,7 @@ func (w *world) put(g *gateway, topic, text string) {
 	w.streams++
 	p.seq = 1000 * w.streams // above every cursor of the source
 	p.mustSend(1, 1, payload(text))
-	time.Sleep(10 * time.Millisecond) // the log gathers appends that follow one another closely
+	elapse(10 * time.Millisecond) // the log gathers appends that follow one another closely
 	if len(p.acked()) != 1 {
 		w.t.Fatalf("retained publish to %s is not acked", topic)
 	}
@@ -54,10 +54,8 @@ func TestRetainedPutReplaceDelete(t *testing.T) {
 		g := w.gateway("g1")
 		for _, topic := range []string{"r/1", "r/2", "s/1", "$SYS/x"} {
 			w.put(g, topic, "one")
-			time.Sleep(time.Millisecond)
 		}
 		w.put(g, "r/1", "two")
-		time.Sleep(time.Millisecond)
 		w.put(g, "r/2", "")
 		for filter, want := range map[string][]string{
 			"r/1": {"r/1=two"}, "r/2": nil, "r/+": {"r/1=two"}, "#": {"r/1=two", "s/1=one"}, "$SYS/#": {"$SYS/x=one"}, "+/x": nil,
@@ -121,11 +119,11 @@ func TestRetainedExpiry(t *testing.T) {
 		if got := w.read("b"); len(got) != 1 {
 			t.Fatalf("found %v before its time", got)
 		}
-		time.Sleep(10 * time.Millisecond)
+		elapse(10 * time.Millisecond)
 		if got := w.read("b"); len(got) != 0 {
 			t.Fatalf("found %v at its time", got)
 		}
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		if got := append(w.read("#"), w.read("$SYS/#")...); !slices.Equal(got, []string{"$SYS/v=for ever"}) {
 			t.Fatalf("found %v", got)
 		}
@@ -144,7 +142,6 @@ func TestRetainedLimits(t *testing.T) {
 		w.put(g, "b", "1")
 		w.put(g, "c", "full")
 		w.put(g, "d", "much too large")
-		time.Sleep(time.Millisecond)
 		w.put(g, "a", "replaced")
 		if got := w.read("#"); !slices.Equal(got, []string{"a=replaced", "b=1"}) {
 			t.Fatalf("found %v", got)
@@ -174,7 +171,6 @@ func TestRetainedIsReadInBatchesWithoutALock(t *testing.T) {
 			}
 			n += len(batch)
 			w.put(g, "other", "written while somebody reads")
-			time.Sleep(time.Millisecond)
 			return nil
 		})
 		if err != nil || n != 40 {

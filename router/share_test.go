@@ -22,7 +22,7 @@ func TestSharedStrategiesOverGateways(t *testing.T) {
 					p := w.publisher(g, fmt.Sprint("a/", i))
 					p.mustSend(10, 1, func(m *broker.Message) { m.From, m.Node = "pub", "g2" })
 				}
-				time.Sleep(time.Second)
+				elapse(time.Second)
 				a, b := len(g.payloads()), len(h.payloads())
 				if a+b != 80 {
 					t.Fatalf("%d and %d copies", a, b)
