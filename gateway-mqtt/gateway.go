@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/pando-mq/pando/services/broker"
 	"github.com/pando-mq/pando/services/edge"
 	"github.com/pando-mq/pando/services/log"
 	"github.com/pando-mq/pando/services/transport"
@@ -49,7 +48,6 @@ type Gateway struct {
 	loops     *transport.Loops  // of all listeners
 	listeners []*listener       // by name
 	encoders  sync.Pool         // of *encoder
-	slabs     sync.Pool         // of *broker.Slab
 	status    func() (string, bool)
 	busy      func(clientID string, pending int)
 	watch     watch
@@ -78,7 +76,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		g.budget = transport.NewBudget(deps.MaxConnections, func(full bool) { g.full(full, deps) })
 	}
 	g.encoders.New = func() any { return newEncoder() }
-	g.slabs.New = func() any { return new(broker.Slab) }
 	for _, name := range slices.Sorted(maps.Keys(cfg.Listeners)) {
 		if cfg.Listeners[name].Disabled {
 			continue

@@ -24,7 +24,7 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 	if err := c.window(&p); err != nil {
 		return err
 	}
-	m := c.message(&p, topic)
+	m := c.gw.edge.NewMessage(topic, p.Payload, broker.QoS(p.QoS), p.Retain)
 	if c.five != nil {
 		m.Props = propsOf(&p.Properties)
 		if e := p.Properties.MessageExpiry; e.Present {
@@ -37,20 +37,6 @@ func (c *conn) publish(h packet.Header, body []byte, limits *packet.Limits) erro
 	}
 	c.link.Publish(out)
 	return nil
-}
-
-// message makes the message of a PUBLISH, without properties, out of the input buffer. What nobody keeps for long shares its memory with others.
-func (c *conn) message(p *packet.Publish, topic string) *broker.Message {
-	if p.QoS == 0 && !p.Retain && len(p.Payload) <= broker.SlabPayload && topic[0] != '$' && c.gw.edge.Passing() {
-		s := c.gw.slabs.Get().(*broker.Slab)
-		m := s.New(p.Payload)
-		c.gw.slabs.Put(s)
-		m.Topic = topic
-		return m
-	}
-	m := broker.NewMessage(p.Payload)
-	m.Topic, m.QoS, m.Retain = topic, broker.QoS(p.QoS), p.Retain
-	return m
 }
 
 // topicOf is the topic of a PUBLISH, with its alias resolved (§3.3.2.3.4).

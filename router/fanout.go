@@ -87,17 +87,21 @@ func (p *partition) pending(s *publishStream, pub *broker.Publish) *pending {
 
 // forward queues one message at each of its destinations. q is nil if nobody waits for an answer to it. Called with the lock held.
 func (p *partition) forward(s *publishStream, pub *broker.Publish, q *pending, list targets, touched []*sink) []*sink {
+	msg := pub.Msg
 	for i := range list {
 		t := &list[i]
 		d := p.sink(t.to)
 		wait := q
+		if t.to.durable() {
+			msg = msg.Own() // it stays until its record is durable
+		}
 		if !t.to.durable() || pub.Msg.QoS == 0 {
 			wait = nil
 			if q != nil {
 				q.matched = q.matched || t.to.kind != toRetained
 			}
 		}
-		d.add(broker.Delivery{Source: s.open.Source, Seq: pub.Seq, Msg: pub.Msg, Plain: t.plain, Shares: t.shares}, wait)
+		d.add(broker.Delivery{Source: s.open.Source, Seq: pub.Seq, Msg: msg, Plain: t.plain, Shares: t.shares}, wait)
 		if d.round != p.round {
 			d.round = p.round
 			touched = append(touched, d)

@@ -94,7 +94,11 @@ func (p *partition) accept(s *publishStream, batch []broker.Publish) error {
 			p.end(s, broker.E(broker.KindBusy, "topic partition collects its routes", nil))
 			return s.err
 		}
-		p.waiting = append(p.waiting, waitingBatch{s, slices.Clone(batch)})
+		kept := slices.Clone(batch)
+		for i := range kept {
+			kept[i].Msg = kept[i].Msg.Own()
+		}
+		p.waiting = append(p.waiting, waitingBatch{s, kept})
 		return nil
 	}
 	var room [8]*sink

@@ -440,7 +440,7 @@ func TestSharedGroupOfCleanMembersGetsOneCopy(t *testing.T) {
 		h.subscribe(w, "a/b", "grp")
 		p := w.publisher(g, "a/b")
 		p.mustSend(100, 1)
-		time.Sleep(time.Second)
+		elapse(time.Second)
 		a, b := len(g.payloads()), len(h.payloads())
 		if a+b != 100 || a == 0 || b == 0 {
 			t.Fatalf("%d and %d copies", a, b)
@@ -548,10 +548,44 @@ func TestRoutesWithoutMembersAreForgotten(t *testing.T) {
 		if n := count(); n != 0 {
 			t.Fatal("an older delta brought routes back")
 		}
-		time.Sleep(2 * time.Minute)
+		elapse(2 * time.Minute)
 		change(4, 1) // nobody remembers them: as good as new
 		if n := count(); n != 2 {
 			t.Fatalf("%d routes: they are remembered for ever", n)
+		}
+	})
+}
+
+// What stays until its record is durable has memory of its own; what only passes through is not copied.
+func TestDurableDestinationsGetNoSlabs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		g := w.gateway("g1")
+		w.mustSubscribe(4, "stays", "")
+		g.subscribe(w, "passes", "")
+		for _, topic := range []string{"stays", "passes"} {
+			w.publisher(g, topic).mustSend(1, 0, func(m *broker.Message) { m.Slab, m.Payload = true, []byte(topic) })
+		}
+		settle()
+		for topic, got := range map[string][]broker.Delivery{"stays": w.sessions.part(4).got, "passes": g.got} {
+			if len(got) != 1 || got[0].Msg.Slab != (topic == "passes") || string(got[0].Msg.Payload) != topic {
+				t.Errorf("%s: %d, first %+v", topic, len(got), got[0].Msg)
+			}
+		}
+	})
+}
+
+// What waits for the routes of a topic partition does not keep a slab either.
+func TestWhatWaitsForRoutesIsNoSlab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, func(w *world) { w.sessions.parked[9] = true })
+		g := w.gateway("g1")
+		g.subscribe(w, "a/b", "")
+		w.publisher(g, "a/b").mustSend(1, 0, func(m *broker.Message) { m.Slab = true })
+		w.sessions.set(w.sessions.parked, 9, false)
+		settle()
+		if len(g.got) != 1 || g.got[0].Msg.Slab {
+			t.Errorf("got %+v", g.got)
 		}
 	})
 }

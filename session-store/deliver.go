@@ -117,12 +117,7 @@ func (d *deliverStream) handle(batch []broker.Delivery) {
 			return
 		}
 		d.no++
-		x := &batch[i]
-		if x.Msg.Slab { // what is queued here stays
-			own := *x
-			own.Msg, x = x.Msg.Own(), &own
-		}
-		d.deliver(x)
+		d.deliver(&batch[i])
 	}
 	answers := d.answers
 	d.answers = nil

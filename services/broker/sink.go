@@ -32,7 +32,7 @@ type DeliverStream interface {
 type Delivery struct {
 	Source Source
 	Seq    uint64
-	Msg    *Message
+	Msg    *Message // for a session or retained partition never of a Slab: it stays there
 	// Plain: ordinary subscriptions of the destination match (or may match).
 	Plain bool
 	// Shares are the groups whose copy this destination gets: a gateway picks one of its own clean members, a session partition is the group's home (rule R7).

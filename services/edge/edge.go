@@ -126,11 +126,6 @@ func New(cfg Config, deps Deps) (*Edge, error) {
 	return e, nil
 }
 
-// Passing says that a message of QoS 0 is kept by nobody on its way: no hook sees it. A gateway may then make it in a [broker.Slab].
-func (e *Edge) Passing() bool {
-	return e.hooks.MessagePublish.Empty() && e.hooks.MessageDelivered.Empty()
-}
-
 // build makes the parts.
 func (e *Edge) build() {
 	parts := e.deps.Cluster.Meta().Partitions

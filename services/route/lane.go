@@ -40,6 +40,7 @@ type lane struct {
 	number   uint64 // of the newest stream
 	stream   broker.PublishStream
 	pumping  bool // one goroutine is sending
+	stuck    bool // what is not sent yet waits for a stream or for answers
 	serving  bool // the goroutine that keeps a stream open runs
 
 	finished []finish // room for acked; no lock: acks come one call after the other
@@ -52,6 +53,9 @@ func (l *lane) add(seq uint64, msg *broker.Message, share *broker.Share, size in
 		seq = l.next
 	}
 	l.next = seq + 1
+	if l.stuck {
+		msg = msg.Own()
+	}
 	l.queue = append(l.queue, item{broker.Publish{Seq: seq, Msg: msg, Share: share}, size, done})
 	start := !l.serving
 	l.serving = true
@@ -74,6 +78,7 @@ func (l *lane) pump() {
 		stream, batch := l.stream, l.takeBatch((*room)[:0])
 		if len(batch) == 0 {
 			l.pumping = false
+			l.settle()
 			l.mu.Unlock()
 			batches.Put(room)
 			return
@@ -82,6 +87,18 @@ func (l *lane) pump() {
 		_ = stream.Send(batch) // a dead stream is seen by serve, which starts again from the first unanswered
 		clear(batch)
 		l.mu.Lock()
+	}
+}
+
+// settle notes whether something is left that cannot be sent now, and gives it memory of its own: nobody knows how long it stays. Called with the lock held.
+func (l *lane) settle() {
+	was := l.stuck
+	if l.stuck = l.sent < len(l.queue); !l.stuck || was {
+		return
+	}
+	for i := l.sent; i < len(l.queue); i++ {
+		p := &l.queue[i].pub
+		p.Msg = p.Msg.Own()
 	}
 }
 

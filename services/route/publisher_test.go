@@ -231,3 +231,40 @@ func TestPublisherCloseEndsEverything(t *testing.T) {
 		}
 	})
 }
+
+// A message of a slab that cannot be sent at once has memory of its own: otherwise one that waits long keeps all that was made with it.
+func TestWhatWaitsIsNoSlab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &lossyRouter{answer: true}
+		p := newPublisher(r, 0)
+		defer p.Close()
+		var slab broker.Slab
+		var b route.Batch
+		publish := func() {
+			t.Helper()
+			m := slab.New([]byte("x"))
+			m.Topic = "t"
+			if err := p.Gather(&b, m, nil); err != nil {
+				t.Fatal(err)
+			}
+			b.Send()
+		}
+		publish() // there is no stream yet
+		publish()
+		synctest.Wait()
+		s := r.stream(0)
+		if s == nil || len(s.received()) != 2 {
+			t.Fatal("what waited was not sent")
+		}
+		for _, got := range s.got {
+			if got.Msg.Slab || string(got.Msg.Payload) != "x" || got.Msg.Topic != "t" {
+				t.Errorf("what waited is %+v", got.Msg)
+			}
+		}
+		publish()
+		synctest.Wait()
+		if !s.got[2].Msg.Slab {
+			t.Error("what goes at once was copied")
+		}
+	})
+}
